@@ -1,0 +1,287 @@
+"""The command line. Commands import what they need when they run, so that `--help` is quick."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import click
+
+from leasing.kit.settings import Settings
+from leasing.kit.settings import read as read_settings
+
+if TYPE_CHECKING:
+    from leasing.db.pool import Database
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    import uvloop
+
+    return uvloop.run(work)
+
+
+def say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.group()
+@click.version_option(package_name="battery-leasing")
+def main() -> None:
+    """Battery leasing (梯次电池以租代售): contracts, health, billing, end of life."""
+    from leasing.kit import logs
+
+    logs.configure(read_settings().log_level)
+
+
+@asynccontextmanager
+async def database(settings: Settings | None = None) -> AsyncIterator["Database"]:
+    """An open, migrated database: the one LEASING_DSN names, or the embedded server, which is
+    started when it is not running and kept alive while we use it."""
+    from leasing.db.embedded import EmbeddedServer
+    from leasing.db.migrate import MigrationError, migrate
+    from leasing.db.pool import connect
+    from leasing.db.supervisor import keep_alive
+    from leasing.regions import store as regions
+
+    settings = settings or read_settings()
+    async with AsyncExitStack() as stack:
+        dsn = settings.dsn
+        if dsn is None:
+            server = await asyncio.to_thread(EmbeddedServer.start, settings.data, say)
+            stack.callback(server.stop)
+            watch = asyncio.create_task(keep_alive(server, say))
+            stack.push_async_callback(cancelled, watch)
+            dsn = server.dsn
+        try:
+            applied = await migrate(dsn, settings, say)
+        except MigrationError as error:
+            raise click.ClickException(str(error)) from error
+        db = await stack.enter_async_context(await connect(dsn, settings))
+        if applied:
+            async with db.transaction() as tx:
+                await regions.load(tx)
+        yield db
+
+
+async def cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+
+    async def work() -> None:
+        async with database():
+            say("the database is up to date")
+
+    run(work())
+
+
+@main.command()
+@click.option("--host", help="Address to listen on (LEASING_HOST, 127.0.0.1).")
+@click.option("--port", type=int, help="Port to listen on (LEASING_PORT, 8000).")
+def serve(host: str | None, port: int | None) -> None:
+    """Answer HTTP."""
+    settings = read_settings()
+
+    async def work() -> None:
+        async with database(settings) as db:
+            await serve_http(db, host or settings.host, port or settings.port)
+
+    run(work())
+
+
+async def serve_http(db: "Database", host: str, port: int) -> None:
+    """Serve until a signal says stop."""
+    import uvicorn
+
+    from leasing.app import create
+
+    config = uvicorn.Config(
+        create(db), host=host, port=port, log_config=None, access_log=False, server_header=False
+    )
+    await uvicorn.Server(config).serve()
+
+
+@main.command()
+@click.option("--every", "every_s", default=5.0, show_default=True, help="Seconds between looks.")
+def worker(every_s: float) -> None:
+    """Run jobs when they are due. Several workers share the work."""
+
+    async def work() -> None:
+        async with database() as db:
+            await work_until_stopped(db, every_s)
+
+    with suppress(KeyboardInterrupt):
+        run(work())
+
+
+async def work_until_stopped(db: "Database", every_s: float) -> None:
+    """Look for due work every few seconds, until cancelled or told to stop by a signal."""
+    import signal
+
+    import structlog
+
+    from jobs import runner, timetable
+    from jobs.registry import JOBS
+
+    log = structlog.get_logger()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def tick() -> None:
+        try:
+            await runner.tick(db, JOBS)
+        except runner.LOST as error:
+            log.warning("worker.database_lost", reason=repr(error))
+
+    scheduler = timetable.wake(tick, every_s)
+    log.info("worker.started", worker=runner.worker_name())
+    try:
+        await stop.wait()
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+@main.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("create")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["staff", "customer", "recycler", "auditor"]),
+    help="What the key may do.",
+)
+@click.option("--party", type=click.UUID, help="Whose key it is; for customers and recyclers.")
+@click.option("--name", required=True, help="How the caller is named in records.")
+@click.option("--days", default=365, show_default=True, help="Days until it expires.")
+def create_key(role: str, party: UUID | None, name: str, days: int) -> None:
+    """Make a key and print it. It is shown this once."""
+    from asyncpg import CheckViolationError, ForeignKeyViolationError
+
+    from leasing.access import store
+    from leasing.access.model import Role
+    from leasing.kit.time import system_now
+
+    async def work() -> str:
+        async with database() as db, db.transaction() as tx:
+            now = system_now()
+            return await store.create(
+                tx,
+                role=Role(role),
+                party_id=party,
+                name=name,
+                now=now,
+                expires_at=now + timedelta(days=days),
+            )
+
+    try:
+        click.echo(run(work()))
+    except CheckViolationError as error:
+        raise click.ClickException(
+            "--party goes with the roles customer and recycler, and only with them"
+        ) from error
+    except ForeignKeyViolationError as error:
+        raise click.ClickException(f"there is no {role} with the id {party}") from error
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Every key, without its secret."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from leasing.access import store
+
+    async def work() -> list[Any]:
+        async with database() as db, db.transaction(read_only=True) as tx:
+            return await store.every(tx)
+
+    table = Table("prefix", "role", "name", "party", "expires", "revoked", "last used")
+    for row in run(work()):
+        times = (row["expires_at"], row["revoked_at"], row["last_used_at"])
+        shown = [f"{at:%Y-%m-%d %H:%M}" if at else "–" for at in times]
+        table.add_row(row["prefix"], row["role"], row["name"], row["party"] or "–", *shown)
+    Console().print(table)
+
+
+@keys.command("revoke")
+@click.argument("prefix")
+def revoke_key(prefix: str) -> None:
+    """Refuse a key from now on."""
+    from leasing.access import store
+    from leasing.kit.time import system_now
+
+    async def work() -> bool:
+        async with database() as db, db.transaction() as tx:
+            return await store.revoke(tx, prefix, system_now())
+
+    if not run(work()):
+        raise click.ClickException(f"no key with the prefix {prefix} is in force")
+
+
+@main.group()
+def job() -> None:
+    """Scheduled jobs, by hand."""
+
+
+@job.command("run")
+@click.argument("name", type=click.Choice(["billing", "health", "housekeeping"]))
+@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), required=True)
+def run_job(name: str, as_of: datetime) -> None:
+    """Run one job as of a date. Doing it twice changes nothing."""
+    from jobs import runner
+    from jobs.progress import progress
+    from jobs.registry import JOBS
+
+    async def work() -> str:
+        async with database() as db:
+            with progress(name) as report:
+                return await runner.run_once(db, name, JOBS[name], as_of.date(), report)
+
+    state = run(work())
+    say(f"{name} as of {as_of:%Y-%m-%d}: {state}")
+    if state != "done":
+        sys.exit(1)
+
+
+@main.group("clock")
+def clock_group() -> None:
+    """The sandbox clock."""
+
+
+@clock_group.command("advance")
+@click.option("--to", "to_on", type=click.DateTime(["%Y-%m-%d"]), required=True)
+def advance_clock(to_on: datetime) -> None:
+    """Move the sandbox clock to the beginning of a day; due jobs run on the way, in order."""
+    from jobs import runner
+    from jobs.registry import JOBS
+    from leasing.kit.errors import DomainError
+    from leasing.kit.time import midnight
+
+    async def work() -> None:
+        async with database() as db:
+            await runner.advance(
+                db,
+                JOBS,
+                midnight(to_on.date()),
+                lambda at: say(f"{at:%Y-%m-%d %H:%M}Z"),
+            )
+
+    try:
+        run(work())
+    except DomainError as error:
+        raise click.ClickException(f"{error.title}: {error.detail}") from error

@@ -1,0 +1,73 @@
+"""The nightly health check of every pack that reported something new.
+
+Packs are taken a chunk at a time. A chunk is one transaction; when one of its packs fails, the
+chunk is done again pack by pack, so that only the bad one is parked.
+"""
+
+from itertools import groupby
+from uuid import UUID
+
+from asyncpg import Record
+
+from jobs.runner import LOST, Work
+from leasing.db import clock
+from leasing.db.pool import Connection
+from leasing.health import service, store
+from leasing.health.store import PackToCheck
+from leasing.kit.time import midnight
+
+CHUNK_PACKS = 100
+
+
+async def run(work: Work) -> None:
+    position: UUID | None = UUID(int=0)
+    while position is not None:
+        after = position
+        try:
+            position = await check_next(work, after, CHUNK_PACKS)
+        except LOST:
+            raise
+        except Exception:
+            position = await check_one_by_one(work, after)
+
+
+async def check_next(work: Work, after: UUID, limit: int) -> UUID | None:
+    """Check the next packs in one transaction; returns the last one, None when none were left."""
+    async with work.db.transaction() as tx:
+        packs = await take(tx, work, after, limit)
+        if not packs:
+            return None
+        await check_all(tx, work, packs)
+    await work.step(len(packs))
+    return packs[-1].pack_id
+
+
+async def check_one_by_one(work: Work, after: UUID) -> UUID | None:
+    """The same packs, each in a transaction of its own."""
+    async with work.db.transaction() as tx:
+        packs = await take(tx, work, after, CHUNK_PACKS)
+    for pack in packs:
+        async with work.item("pack", pack.pack_id):
+            previous = UUID(int=pack.pack_id.int - 1)
+            await check_next(work, previous, 1)
+    return packs[-1].pack_id if packs else None
+
+
+async def take(tx: Connection, work: Work, after: UUID, limit: int) -> list[PackToCheck]:
+    return await store.take(tx, midnight(work.as_of_date), work.as_of_date, after, limit)
+
+
+async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> None:
+    before = midnight(work.as_of_date)
+    from_at = min(pack.unevaluated_from for pack in packs) - service.LOOK_BACK
+    rows = await store.samples(
+        tx, [pack.pack_id for pack in packs], max(from_at, before - service.MAX_AGE), before
+    )
+    by_pack: dict[UUID, list[Record]] = {
+        pack_id: list(found) for pack_id, found in groupby(rows, key=lambda row: row["pack_id"])
+    }
+    now = await clock.now(tx)
+    for pack in packs:
+        since = pack.unevaluated_from - service.LOOK_BACK
+        samples = [row for row in by_pack.get(pack.pack_id, []) if row["at"] >= since]
+        await service.check(tx, pack, samples, as_of=work.as_of_date, by=work.by, now=now)

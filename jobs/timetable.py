@@ -1,0 +1,47 @@
+"""When jobs are due. The only file that knows APScheduler.
+
+A trigger says at which instants a job falls due; the runner enters those into the database and
+works them off from there. The scheduler itself only wakes the runner every few seconds: it
+remembers nothing, and a wake-up that comes late or never is made good by the next one.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from leasing.kit.time import CIVIL_ZONE
+
+TIMETABLE: dict[str, CronTrigger] = {
+    # After the last readings of the day had time to arrive; before billing, which may depend on it.
+    "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
+    "billing": CronTrigger(day=1, hour=3, timezone=CIVIL_ZONE),
+    "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
+}
+
+MAX_DUE = 10_000
+"""As many due instants of one job as are entered at once; more wait for the next round."""
+
+
+def due(job: str, after: datetime, until: datetime) -> Iterator[datetime]:
+    """The instants in `(after, until]` at which a job falls due, oldest first."""
+    trigger = TIMETABLE[job]
+    previous = after
+    for _ in range(MAX_DUE):
+        following = trigger.get_next_fire_time(previous, previous)
+        if following is None or following > until:
+            return
+        yield following
+        previous = following
+
+
+def wake(tick: Callable[[], Awaitable[None]], every_s: float) -> AsyncIOScheduler:
+    """Call `tick` every few seconds from now on, never twice at the same time. The caller
+    shuts the scheduler down."""
+    scheduler = AsyncIOScheduler(
+        timezone=CIVIL_ZONE, job_defaults={"misfire_grace_time": None, "coalesce": True}
+    )
+    scheduler.add_job(tick, "interval", seconds=every_s, max_instances=1, id="tick")
+    scheduler.start()
+    return scheduler

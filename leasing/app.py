@@ -1,0 +1,99 @@
+"""The web application: every context's routes behind one edge."""
+
+from collections.abc import Callable
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
+
+from leasing.access.gate import Gate
+from leasing.batteries import api as batteries
+from leasing.batteries import service as batteries_service
+from leasing.billing import api as billing
+from leasing.billing import model as billing_model
+from leasing.contracts import api as contracts
+from leasing.contracts import model as contracts_model
+from leasing.db import clock
+from leasing.db.pool import Database
+from leasing.end_of_life import api as end_of_life
+from leasing.end_of_life import model as end_of_life_model
+from leasing.health import api as health
+from leasing.http.edge import Edge, provide_caller, provide_now, provide_tx
+from leasing.http.fields import JsonRequest
+from leasing.http.problems import exception_handlers
+from leasing.http.request_id import RequestId
+from leasing.kit.errors import DomainError
+from leasing.outlets import api as outlets
+from leasing.parties import api as parties
+from leasing.parties import service as parties_service
+from leasing.sites import api as sites
+from leasing.sites import service as sites_service
+from leasing.system import api as system
+from leasing.system import status
+from leasing.telemetry import api as telemetry
+from leasing.traceability import api as traceability
+
+CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
+    **clock.CONSTRAINTS,
+    **parties_service.CONSTRAINTS,
+    **sites_service.CONSTRAINTS,
+    **batteries_service.CONSTRAINTS,
+    **contracts_model.CONSTRAINTS,
+    **billing_model.CONSTRAINTS,
+    **end_of_life_model.CONSTRAINTS,
+}
+
+HANDLERS = [
+    *system.HANDLERS,
+    *parties.HANDLERS,
+    *outlets.HANDLERS,
+    *batteries.HANDLERS,
+    *traceability.HANDLERS,
+    *sites.HANDLERS,
+    *contracts.HANDLERS,
+    *telemetry.HANDLERS,
+    *health.HANDLERS,
+    *billing.HANDLERS,
+    *end_of_life.HANDLERS,
+]
+
+
+def create(db: Database) -> ASGIApp:
+    """The application on an open database. Whoever opened the database closes it."""
+    gate = Gate(db, remember_seconds=db.settings.key_memory_seconds)
+    v1 = Router(
+        path="/v1",
+        route_handlers=HANDLERS,
+        middleware=[Edge()],
+        dependencies={
+            "tx": Provide(provide_tx, sync_to_thread=False),
+            "caller": Provide(provide_caller, sync_to_thread=False),
+            "now": Provide(provide_now),
+        },
+        security=[{"api_key": []}],
+    )
+    return RequestId(
+        Litestar(
+            route_handlers=[v1, *status.HANDLERS],
+            request_class=JsonRequest,
+            request_max_body_size=db.settings.max_body_bytes,
+            exception_handlers=exception_handlers(CONSTRAINTS),
+            openapi_config=OpenAPIConfig(
+                title="Battery leasing",
+                version="0.1.0",
+                path="/schema",
+                components=Components(
+                    security_schemes={
+                        "api_key": SecurityScheme(
+                            type="http", scheme="bearer", description="An API key, bl_…"
+                        )
+                    }
+                ),
+            ),
+            state=State({"db": db, "gate": gate}),
+            logging_config=None,
+        )
+    )

@@ -1,0 +1,175 @@
+"""The one way to the database: a pool of connections, and transactions on them.
+
+A connection speaks UTC and gives up on a statement or a lock after a bounded time. The search
+path holds one schema, the lessor's, and nothing else: a table that is missing there is an
+error, never another lessor's table.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from leasing.kit.settings import Settings
+
+# asyncpg's classes take a parameter in its stubs only.
+if TYPE_CHECKING:
+    LoneConnection = asyncpg.Connection[asyncpg.Record]
+    Connection = LoneConnection | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    LoneConnection = asyncpg.Connection
+    Connection = PoolConnectionProxy  # what handlers are given; Litestar checks it
+    Pool = asyncpg.Pool
+
+
+class DbRole(StrEnum):
+    """PostgreSQL roles that a transaction may step down to. Row-level security applies to
+    all of them; the lessor's own staff and jobs run as the tables' owner."""
+
+    CUSTOMER = "leasing_customer"
+    RECYCLER = "leasing_recycler"
+    AUDITOR = "leasing_auditor"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """On whose behalf a transaction runs. `role` None is the lessor itself."""
+
+    role: DbRole | None = None
+    party_id: UUID | None = None
+
+
+LESSOR = Actor()
+
+
+class LeanConnection(LoneConnection):
+    """A connection whose release costs no round trip.
+
+    asyncpg sends `RESET ALL; CLOSE ALL; UNLISTEN *; pg_advisory_unlock_all()` each time a
+    connection goes back to the pool, which doubles PostgreSQL's work for a small read. We may
+    leave it out because nothing here changes a session: settings and the role are
+    `SET LOCAL`, advisory locks on pooled connections are transaction-level, listeners have a
+    connection of their own. tests/db/test_pool.py holds us to it. An open transaction is
+    still rolled back by asyncpg itself.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """A pool on one lessor's schema."""
+
+    def __init__(self, pool: Pool, dsn: str, settings: Settings) -> None:
+        self.pool = pool
+        self.dsn = dsn
+        self.settings = settings
+
+    @asynccontextmanager
+    async def transaction(
+        self, actor: Actor = LESSOR, *, read_only: bool = False
+    ) -> AsyncIterator[Connection]:
+        """Open a transaction, stepped down to the actor's role; commit at the end of the
+        block, roll back if it raises. A read-only one sees a single snapshot."""
+        async with self.pool.acquire() as connection:
+            await connection.execute(begin(actor, read_only=read_only))
+            try:
+                yield connection
+            except BaseException:
+                # A connection that is gone has rolled back by itself.
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
+
+    async def connect_alone(self) -> LoneConnection:
+        """A connection outside the pool, for a session-level lock or a listener. The caller
+        closes it."""
+        connection = await asyncpg.connect(self.dsn, server_settings=session(self.settings))
+        await prepare_connection(connection)
+        return connection
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.pool.close()
+
+
+@asynccontextmanager
+async def savepoint(tx: Connection) -> AsyncIterator[None]:
+    """Undo the block, and only the block, if it raises. (asyncpg's own nesting wants to have
+    opened the transaction itself.)"""
+    await tx.execute("SAVEPOINT here")
+    try:
+        yield
+    except Exception:
+        await tx.execute("ROLLBACK TO SAVEPOINT here; RELEASE SAVEPOINT here")
+        raise
+    await tx.execute("RELEASE SAVEPOINT here")
+
+
+def begin(actor: Actor, *, read_only: bool) -> str:
+    """The statements that open a transaction, in one round trip."""
+    mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else ""
+    return f"BEGIN {mode}; {step_down(actor)}"
+
+
+def step_down(actor: Actor) -> str:
+    """The statements that bind the open transaction to an actor until it ends. The party is a
+    UUID and the role an enumeration, so nothing a caller wrote gets into the text."""
+    if actor.role is None:
+        return ""
+    party = actor.party_id or ""
+    return f"SET LOCAL ROLE {actor.role.value}; SET LOCAL leasing.party = '{party}'"
+
+
+async def connect(dsn: str, settings: Settings) -> Database:
+    """Open the pool. Raises what asyncpg raises when the server cannot be reached."""
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=settings.pool_size,
+        connection_class=LeanConnection,
+        init=prepare_connection,
+        server_settings=session(settings),
+    )
+    return Database(pool, dsn, settings)
+
+
+def session(settings: Settings) -> dict[str, str]:
+    """What every session of ours is set to from its first byte on."""
+    return {
+        "application_name": "leasing",
+        "timezone": "UTC",
+        "search_path": quote_identifier(settings.schema),
+        "statement_timeout": str(settings.statement_timeout_ms),
+        "lock_timeout": str(settings.lock_timeout_ms),
+        "idle_in_transaction_session_timeout": "60000",
+    }
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """Let `jsonb` columns take and give Python values."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda raw: msgspec.json.decode(raw[1:]),
+        format="binary",
+    )
+
+
+def quote_identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,105 @@
+"""End of life over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from leasing.end_of_life import service, store
+from leasing.http.edge import RECYCLERS, By, Now, Tx
+from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
+from leasing.http.problems import when_posting, when_reading
+from leasing.kit.rows import convert_all
+from schemas.end_of_life import (
+    CertificateCreate,
+    CertificateView,
+    DispositionCreate,
+    DispositionView,
+    HandOverCreate,
+    InspectionCreate,
+    InspectionView,
+    ReleaseCreate,
+    RoutingCreate,
+    RoutingState,
+    RoutingView,
+)
+
+
+@post("/packs/{pack_id:uuid}/inspections", responses=when_posting(404))
+async def inspect_pack(
+    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[InspectionCreate]
+) -> InspectionView:
+    """Record the joint inspection of a returned pack."""
+    return await service.inspect(tx, pack_id, data, by=str(caller), now=now)
+
+
+@post("/packs/{pack_id:uuid}/dispositions", responses=when_posting(404))
+async def decide_pack(
+    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[DispositionCreate]
+) -> DispositionView:
+    """Decide what becomes of an inspected pack."""
+    return await service.decide(tx, pack_id, data, by=str(caller), now=now)
+
+
+@post("/packs/{pack_id:uuid}/routings", responses=when_posting(404))
+async def route_pack(
+    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[RoutingCreate]
+) -> RoutingView:
+    """Choose an outlet for a condemned pack and reserve its room; the answer says why."""
+    return await service.route(tx, pack_id, data, by=str(caller), now=now)
+
+
+@get("/routings", opt={"access": RECYCLERS}, responses=when_reading())
+async def list_routings(
+    tx: Tx,
+    pack_id: FromQuery[UUID | None] = None,
+    in_state: Annotated[RoutingState | None, QueryParameter(name="state")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[RoutingView]:
+    """Routings. A recycler sees those to its outlets."""
+    rows = await store.routings_after(tx, after_id(cursor), pack_id, in_state, limit + 1)
+    return page_by_id(convert_all(rows, RoutingView), limit)
+
+
+@get("/routings/{routing_id:uuid}", opt={"access": RECYCLERS}, responses=when_reading(404))
+async def get_routing(tx: Tx, routing_id: FromPath[UUID]) -> RoutingView:
+    """One routing with its reasons."""
+    return await service.get_routing(tx, routing_id)
+
+
+@post("/routings/{routing_id:uuid}/hand-over", status_code=200, responses=when_posting(404))
+async def hand_over_pack(
+    tx: Tx, caller: By, now: Now, routing_id: FromPath[UUID], data: JSONBody[HandOverCreate]
+) -> RoutingView:
+    """Hand the pack over at the outlet."""
+    return await service.hand_over(tx, routing_id, data.handed_over_on, by=str(caller), now=now)
+
+
+@post("/routings/{routing_id:uuid}/release", status_code=200, responses=when_posting(404))
+async def release_routing(
+    tx: Tx, caller: By, now: Now, routing_id: FromPath[UUID], data: JSONBody[ReleaseCreate]
+) -> RoutingView:
+    """Give up a routing before hand-over."""
+    return await service.release(tx, routing_id, data, by=str(caller), now=now)
+
+
+@post("/routings/{routing_id:uuid}/certificate", responses=when_posting(404))
+async def certify_recycling(
+    tx: Tx, caller: By, now: Now, routing_id: FromPath[UUID], data: JSONBody[CertificateCreate]
+) -> CertificateView:
+    """Record the recycler's certificate."""
+    return await service.certify(tx, routing_id, data, by=str(caller), now=now)
+
+
+HANDLERS = [
+    inspect_pack,
+    decide_pack,
+    route_pack,
+    list_routings,
+    get_routing,
+    hand_over_pack,
+    release_routing,
+    certify_recycling,
+]

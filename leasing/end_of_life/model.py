@@ -1,0 +1,124 @@
+"""Where returned packs may go, and what is refused on the way."""
+
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from leasing.kit.errors import Conflict, NotFound
+from schemas.outlets import Hazard, OutletKind
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An outlet as seen from a pack on its planned hand-over day."""
+
+    id: UUID
+    code: str
+    kind: OutletKind
+    longitude: float
+    latitude: float
+    recycler_id: UUID
+    chemistries: list[str]
+    hazards: list[Hazard]
+    free_kg: int
+    missing: list[str]
+    """Kinds of evidence that the recycler does not hold on that day."""
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """A candidate with its distance and every reason against it."""
+
+    outlet: Candidate
+    distance_m: int
+    reasons: list[str]
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What is to be taken: one pack."""
+
+    pack_id: UUID
+    chemistry: str
+    hazard: Hazard
+    mass_kg: int
+    longitude: float
+    latitude: float
+
+
+class NoInspection(Conflict):
+    code = "not_inspected"
+    title = "A returned pack is inspected before it is decided on"
+
+
+class HazardForbidsRelease(Conflict):
+    code = "hazard_forbids_release"
+    title = "A damaged pack is not leased again"
+
+
+class NotDecided(Conflict):
+    code = "not_condemned"
+    title = "Only a pack that was condemned is routed to a recycler"
+
+
+class InspectedAlready(Conflict):
+    code = "inspected_already"
+    title = "The pack was inspected on that day"
+
+
+class DecidedAlready(Conflict):
+    code = "decided_already"
+    title = "This inspection was decided on"
+
+
+class NoFeasibleOutlet(Conflict):
+    code = "no_feasible_outlet"
+    title = "No outlet may and can take the pack"
+
+
+class NoSuchRouting(NotFound):
+    code = "routing_not_found"
+    title = "There is no such routing"
+
+
+class RoutingState(Conflict):
+    code = "routing_state"
+    title = "The routing is in another state"
+
+
+class OutletNotQualified(Conflict):
+    code = "outlet_not_qualified"
+    title = "The outlet's recycler is not qualified on that day"
+
+
+class OutletFull(Conflict):
+    code = "outlet_full"
+    title = "The outlet has no room for this mass"
+
+
+class CertificateNumberTaken(Conflict):
+    code = "certificate_number_taken"
+    title = "The recycler issued another certificate with this number"
+
+
+class RecycledBeforeHandOver(Conflict):
+    code = "recycled_before_hand_over"
+    title = "A pack is recycled after it was handed over"
+
+
+CONSTRAINTS = {
+    "inspection_once": InspectedAlready,
+    "disposition_once_per_inspection": DecidedAlready,
+    "outlet_store_limit": OutletFull,
+    "recycling_certificate_number_once": CertificateNumberTaken,
+    "routing_recycled_after_hand_over": RecycledBeforeHandOver,
+}
+
+
+class Routing(msgspec.Struct, frozen=True):
+    id: UUID
+    pack_id: UUID
+    outlet_id: UUID
+    recycler_id: UUID
+    state: str
+    mass_kg: int
+    hand_over_on: date
+    adcode: str

@@ -1,0 +1,129 @@
+"""Health checks in the database."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from leasing.db.pool import Connection
+from leasing.health.rules import Health
+from leasing.kit.rows import convert_all
+from schemas.health import Verdict
+
+
+class PackToCheck(msgspec.Struct, frozen=True):
+    """A pack with readings that nobody evaluated, and the line it stands in, if any."""
+
+    pack_id: UUID
+    unevaluated_from: datetime
+    chemistry: str
+    cells_in_series: int
+    rated_capacity_mah: int
+    full_cell_mv: int | None
+    line_id: UUID | None
+
+
+# Several workers may do this at once: each takes packs that no other has taken.
+TAKE = """
+SELECT pack_telemetry.pack_id,
+       unevaluated_from,
+       chemistry,
+       cells_in_series,
+       rated_capacity_mah,
+       full_cell_mv,
+       placement.line_id
+  FROM pack_telemetry
+  JOIN pack ON pack.id = pack_telemetry.pack_id
+  LEFT JOIN placement ON placement.pack_id = pack.id AND placement.during @> $2::date
+ WHERE unevaluated_from < $1
+   AND pack_telemetry.pack_id > $3
+ ORDER BY pack_telemetry.pack_id
+ LIMIT $4
+   FOR UPDATE OF pack_telemetry SKIP LOCKED
+"""
+
+
+async def take(
+    tx: Connection, before: datetime, on: date, after: UUID, limit: int
+) -> list[PackToCheck]:
+    """Lock the next packs that reported before an instant and were not evaluated since."""
+    return convert_all(await tx.fetch(TAKE, before, on, after, limit), PackToCheck)
+
+
+SAMPLES = """
+SELECT pack_id, at, voltage_v, current_a, soc_percent, temperature_c
+  FROM reading
+ WHERE pack_id = ANY ($1)
+   AND at >= $2
+   AND at < $3
+ ORDER BY pack_id, at
+"""
+
+
+async def samples(
+    tx: Connection, pack_ids: list[UUID], from_at: datetime, to_at: datetime
+) -> list[Record]:
+    return await tx.fetch(SAMPLES, pack_ids, from_at, to_at)
+
+
+MARK_EVALUATED = """
+UPDATE pack_telemetry
+   SET unevaluated_from = CASE WHEN latest_at >= $2 THEN $2 END
+ WHERE pack_id = $1
+"""
+
+
+async def mark_evaluated(tx: Connection, pack_id: UUID, to_at: datetime) -> None:
+    """Everything before an instant is evaluated; what came after it waits for the next night."""
+    await tx.execute(MARK_EVALUATED, pack_id, to_at)
+
+
+# A check repeated for the same day, because late readings came in, replaces nothing.
+INSERT = """
+INSERT INTO health_check (pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah,
+                          upper_mah, guarantee_mah, measured_at, evidence)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    ON CONFLICT (pack_id, as_of) DO NOTHING
+RETURNING id
+"""
+
+
+async def insert(
+    tx: Connection,
+    pack: PackToCheck,
+    as_of: date,
+    health: Health,
+    guarantee_mah: int | None,
+    verdict: Verdict,
+) -> UUID | None:
+    created: UUID | None = await tx.fetchval(
+        INSERT,
+        pack.pack_id,
+        pack.line_id,
+        as_of,
+        verdict,
+        health.method,
+        health.capacity_mah,
+        health.lower_mah,
+        health.upper_mah,
+        guarantee_mah,
+        health.measured_at,
+        health.evidence,
+    )
+    return created
+
+
+LIST = """
+SELECT id, pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah, upper_mah,
+       guarantee_mah, measured_at, evidence
+  FROM health_check
+ WHERE pack_id = $1
+   AND id > $2
+ ORDER BY id
+ LIMIT $3
+"""
+
+
+async def after(tx: Connection, pack_id: UUID, check_id: UUID, limit: int) -> list[Record]:
+    return await tx.fetch(LIST, pack_id, check_id, limit)

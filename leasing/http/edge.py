@@ -1,0 +1,232 @@
+"""The edge of the web: one caller and one transaction per request.
+
+A request's body is read before its transaction opens, and its answer is sent after the
+transaction ended, so a slow client never holds a database connection. An answer of 400 or more
+rolls back. A POST with an `Idempotency-Key` saves its answer in the same transaction that did
+the work; the same key brings the same answer back.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+from typing import cast
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
+
+from leasing.access.gate import Gate
+from leasing.access.model import Caller, Role
+from leasing.db import clock
+from leasing.db.pool import LESSOR, Connection, Database, step_down
+from leasing.kit.errors import Conflict, Forbidden, Invalid, Unprocessable
+from leasing.kit.time import system_now
+
+EVERYONE = frozenset(Role)
+STAFF = frozenset({Role.STAFF})
+READERS = frozenset({Role.STAFF, Role.AUDITOR})
+CUSTOMERS = READERS | {Role.CUSTOMER}
+RECYCLERS = READERS | {Role.RECYCLER}
+
+KEY_FORMAT = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class RoleNotAllowed(Forbidden):
+    code = "role_not_allowed"
+    title = "This key's role may not do this"
+
+
+class BadIdempotencyKey(Invalid):
+    code = "bad_idempotency_key"
+    title = "The Idempotency-Key header is malformed"
+
+
+class IdempotencyKeyInFlight(Conflict):
+    code = "idempotency_key_in_flight"
+    title = "A request with this Idempotency-Key is still running"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for another request"
+
+
+class Answer:
+    """What the application wants to send, held back until the transaction has ended."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def hold(self, message: Message) -> None:
+        self.messages.append(message)
+
+    @property
+    def start(self) -> HTTPResponseStartEvent:
+        return cast("HTTPResponseStartEvent", self.messages[0])
+
+    @property
+    def status(self) -> int:
+        return self.start["status"]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(
+            message["body"] for message in self.messages if message["type"] == "http.response.body"
+        )
+
+    async def send(self, send: Send) -> None:
+        for message in self.messages:
+            await send(message)
+
+
+class Edge(ASGIMiddleware):
+    """Middleware of everything under `/v1`. Handlers get `tx`, `caller` and `now` from it."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        request: Request[None, None, State] = Request(scope, receive, send)
+        # Litestar copies middleware deeply, so what lives is kept in the application's state.
+        db: Database = scope["litestar_app"].state["db"]
+        gate: Gate = scope["litestar_app"].state["gate"]
+        caller = await gate.admit(request.headers.get("authorization"))
+        reads = request.method in ("GET", "HEAD")
+        allowed = scope["route_handler"].opt.get("access", READERS if reads else STAFF)
+        if caller.role not in allowed:
+            raise RoleNotAllowed(f"a {caller.role} key may not do this")
+        body = b"" if reads else await request.body()
+        key = idempotency_key(request) if request.method == "POST" else None
+        answer = Answer()
+        tx_actor = caller.actor if key is None else LESSOR
+        try:
+            async with db.transaction(tx_actor, read_only=reads) as tx:
+                scope["state"].update(tx=tx, caller=caller)
+                if key is None:
+                    await next_app(scope, receive, answer.hold)
+                else:
+                    await self.once(scope, receive, answer, next_app, tx, caller, key, body)
+                if answer.status >= 400:
+                    raise RolledBack
+        except RolledBack:
+            pass
+        except BaseException:
+            # Litestar believes that the answer we held back was sent, and would send no other.
+            ScopeState.from_scope(scope).response_started = False
+            raise
+        await answer.send(send)
+
+    async def once(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Answer,
+        next_app: ASGIApp,
+        tx: Connection,
+        caller: Caller,
+        key: str,
+        body: bytes,
+    ) -> None:
+        """Do the work unless it was done under this key; then bring the saved answer."""
+        fingerprint = hashlib.sha256(
+            b"\0".join([scope["path"].encode(), scope["query_string"], body])
+        ).digest()
+        if await saved_answer(tx, caller, key, fingerprint, answer):
+            return
+        await tx.execute(step_down(caller.actor) or "SELECT 1")
+        await next_app(scope, receive, answer.hold)
+        if answer.status < 400:
+            await tx.execute("SET LOCAL ROLE NONE")
+            await save(tx, caller, key, fingerprint, answer)
+
+
+class RolledBack(Exception):
+    """Ends the transaction of a request that was refused."""
+
+
+def idempotency_key(request: Request[None, None, State]) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not KEY_FORMAT.fullmatch(key):
+        raise BadIdempotencyKey("Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key
+
+
+LOCK = """
+SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || ' ' || $2, 0))
+"""
+
+FIND = """
+SELECT request_sha256, status, headers, body
+  FROM idempotent_answer
+ WHERE api_key_id = $1
+   AND key = $2
+"""
+
+
+async def saved_answer(
+    tx: Connection, caller: Caller, key: str, fingerprint: bytes, answer: Answer
+) -> bool:
+    """Fill in the answer saved under a key. Raises when the key is in use at this moment, or
+    was used for another request."""
+    if not await tx.fetchval(LOCK, str(caller.key_id), key):
+        raise IdempotencyKeyInFlight("ask again in a moment for its answer")
+    row = await tx.fetchrow(FIND, caller.key_id, key)
+    if row is None:
+        return False
+    if row["request_sha256"] != fingerprint:
+        raise IdempotencyKeyReused("a new request needs a new key")
+    headers = [(name.encode(), value.encode()) for name, value in row["headers"]]
+    headers.append((b"idempotent-replay", b"true"))
+    answer.messages = [
+        {"type": "http.response.start", "status": row["status"], "headers": headers},
+        {"type": "http.response.body", "body": row["body"], "more_body": False},
+    ]
+    return True
+
+
+SAVE = """
+INSERT INTO idempotent_answer
+       (api_key_id, key, request_sha256, status, headers, body, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+async def save(
+    tx: Connection, caller: Caller, key: str, fingerprint: bytes, answer: Answer
+) -> None:
+    headers = [(name.decode(), value.decode()) for name, value in answer.start["headers"]]
+    await tx.execute(
+        SAVE, caller.key_id, key, fingerprint, answer.status, headers, answer.body, system_now()
+    )
+
+
+def provide_tx(request: Request[None, None, State]) -> Connection:
+    """The request's transaction. Nobody below the edge opens or ends one."""
+    return cast("Connection", request.scope["state"]["tx"])
+
+
+def provide_caller(request: Request[None, None, State]) -> Caller:
+    return cast("Caller", request.scope["state"]["caller"])
+
+
+async def provide_now(tx: NamedDependency[Connection]) -> datetime:
+    return await clock.now(tx)
+
+
+# What handlers ask for by these names.
+Tx = NamedDependency[Connection]
+By = NamedDependency[Caller]
+Now = NamedDependency[datetime]
+
+FORGET = """
+DELETE FROM idempotent_answer
+ WHERE created_at < $1
+"""
+
+
+async def forget_answers(tx: Connection, before: datetime) -> int:
+    """Drop saved answers of old requests; returns how many."""
+    return int((await tx.execute(FORGET, before)).rpartition(" ")[2])

@@ -1,0 +1,46 @@
+"""Settings, read once from the environment; every name starts with `LEASING_`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """What a deployment may choose. Everything has a default that works on a laptop."""
+
+    dsn: str | None = None
+    """A PostgreSQL 18 to use; without it the embedded server is started."""
+    data: Path | None = None
+    """Folder of the embedded server; default: the user's data folder."""
+    schema: str = "leasing"
+    """The PostgreSQL schema that holds this lessor. Another lessor gets another one."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    pool_size: int = 10
+    statement_timeout_ms: int = 30_000
+    lock_timeout_ms: int = 5_000
+    max_body_bytes: int = 10_000_000
+    key_memory_seconds: float = 5.0
+    """How long a verified API key is trusted before the database is asked again; a revoked key
+    works no longer than this."""
+    log_level: str = "info"
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Build settings from `LEASING_*` variables; a bad value raises `msgspec.ValidationError`
+    that names it."""
+    prefix = "LEASING_"
+    given = {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environ.items()
+        if name.startswith(prefix) and value != ""
+    }
+    return msgspec.convert(given, Settings, strict=False, dec_hook=_as_path)
+
+
+def _as_path(type_: type, value: object) -> object:
+    if type_ is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise NotImplementedError(type_)

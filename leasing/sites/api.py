@@ -1,0 +1,55 @@
+"""Sites over HTTP."""
+
+from uuid import UUID
+
+from litestar import Response, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from leasing.http.edge import CUSTOMERS, By, Now, Tx
+from leasing.http.etag import IfMatch, etag, expected_version
+from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
+from leasing.http.problems import when_editing, when_posting, when_reading
+from leasing.kit.rows import convert_all
+from leasing.sites import service, store
+from schemas.sites import SiteCreate, SitePatch, SiteView
+
+
+@post("/sites", responses=when_posting())
+async def create_site(tx: Tx, caller: By, now: Now, data: JSONBody[SiteCreate]) -> SiteView:
+    """Enter a site."""
+    (site_id,) = await service.create(tx, [data], by=str(caller), now=now)
+    return await service.get(tx, site_id)
+
+
+@get("/sites", opt={"access": CUSTOMERS}, responses=when_reading())
+async def list_sites(
+    tx: Tx, party_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[SiteView]:
+    """Sites in the order they were entered."""
+    rows = await store.after(tx, after_id(cursor), party_id, limit + 1)
+    return page_by_id(convert_all(rows, SiteView), limit)
+
+
+@get("/sites/{site_id:uuid}", opt={"access": CUSTOMERS}, responses=when_reading(404))
+async def get_site(tx: Tx, site_id: FromPath[UUID]) -> Response[SiteView]:
+    """One site, with its version as ETag."""
+    site = await service.get(tx, site_id)
+    return Response(site, headers={"etag": etag(site.version)})
+
+
+@patch("/sites/{site_id:uuid}", responses=when_editing(404, 409))
+async def change_site(
+    tx: Tx,
+    caller: By,
+    now: Now,
+    site_id: FromPath[UUID],
+    data: JSONBody[SitePatch],
+    if_match: IfMatch = None,
+) -> Response[SiteView]:
+    """Change a site."""
+    expected = expected_version(if_match)
+    site = await service.change(tx, site_id, data, expected, by=str(caller), now=now)
+    return Response(site, headers={"etag": etag(site.version)})
+
+
+HANDLERS = [create_site, list_sites, get_site, change_site]

@@ -1,0 +1,75 @@
+"""Sites: towers and depots of customers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from leasing.db.pool import Connection
+from leasing.events import store as events
+from leasing.events.store import Event
+from leasing.kit.errors import Conflict, NotFound
+from leasing.kit.rows import convert, given
+from leasing.kit.versions import refuse_unless_current
+from leasing.sites import store
+from schemas.sites import SiteCreate, SitePatch, SiteView
+
+
+class NoSuchSite(NotFound):
+    code = "site_not_found"
+    title = "There is no such site"
+
+
+class SiteCodeTaken(Conflict):
+    code = "site_code_taken"
+    title = "The customer has another site with this code"
+
+
+class NotACustomer(Conflict):
+    code = "not_a_customer"
+    title = "Only a customer has sites and contracts"
+
+
+class UnknownPrefecture(Conflict):
+    code = "unknown_prefecture"
+    title = "No prefecture-level division has this code"
+
+
+CONSTRAINTS = {
+    "site_code_once": SiteCodeTaken,
+    "site_of_a_customer": NotACustomer,
+    "site_prefecture": UnknownPrefecture,
+}
+
+
+async def create(
+    tx: Connection, sites: Sequence[SiteCreate], *, by: str, now: datetime
+) -> list[UUID]:
+    ids = await store.insert(tx, sites, now)
+    created = [
+        Event("site", site_id, "site.created", {"code": site.code, "adcode": site.adcode})
+        for site_id, site in zip(ids, sites, strict=True)
+    ]
+    await events.append(tx, created, actor=by, now=now)
+    return ids
+
+
+async def get(tx: Connection, site_id: UUID) -> SiteView:
+    row = await store.get(tx, site_id)
+    if row is None:
+        raise NoSuchSite
+    return convert(row, SiteView)
+
+
+async def change(
+    tx: Connection, site_id: UUID, data: SitePatch, expected: int, *, by: str, now: datetime
+) -> SiteView:
+    """Change what was given. Raises `VersionChanged` when another editor was first."""
+    row = await store.lock(tx, site_id)
+    if row is None:
+        raise NoSuchSite
+    refuse_unless_current(row["version"], expected)
+    changes = given(data)
+    editable = ("name", "adcode", "longitude", "latitude", "datum")
+    await store.update(tx, site_id, **{name: changes.get(name, row[name]) for name in editable})
+    await events.append(tx, [Event("site", site_id, "site.changed", changes)], actor=by, now=now)
+    return await get(tx, site_id)
