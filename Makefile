@@ -45,6 +45,9 @@ format: $(READY) ## Put the code into shape
 bench: $(READY) ## Measure speed and memory against floors taken in the same run
 	$(BIN)/python -m bench
 
+schema: $(READY) ## Write docs/schema.sql anew from the migrations
+	$(BIN)/python -m tests.house.snapshot
+
 lock: ## Pin every dependency with hashes (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -20,9 +20,29 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command. What its user can do something about is told in a sentence, without a
+    traceback."""
     import uvloop
+    from asyncpg import InvalidAuthorizationSpecificationError, InvalidCatalogNameError
 
-    return uvloop.run(work)
+    from leasing.db.cluster import EmbeddedServerError
+    from leasing.kit.errors import DomainError
+
+    try:
+        return uvloop.run(work)
+    except DomainError as error:
+        raise click.ClickException(f"{error.title}: {error.detail}") from error
+    except EmbeddedServerError as error:
+        raise click.ClickException(str(error)) from error
+    except (
+        ConnectionError,
+        FileNotFoundError,
+        InvalidAuthorizationSpecificationError,
+        InvalidCatalogNameError,
+    ) as error:
+        raise click.ClickException(
+            f"the database cannot be reached: {error}. Is LEASING_DSN right?"
+        ) from error
 
 
 def say(line: str) -> None:
@@ -34,38 +54,50 @@ def say(line: str) -> None:
 def main() -> None:
     """Battery leasing (梯次电池以租代售): contracts, health, billing, end of life."""
     from leasing.kit import logs
+    from leasing.kit.settings import BadSetting
 
-    logs.configure(read_settings().log_level)
+    try:
+        logs.configure(read_settings().log_level)
+    except BadSetting as error:
+        raise click.ClickException(error.detail) from error
 
 
 @asynccontextmanager
 async def database(settings: Settings | None = None) -> AsyncIterator["Database"]:
-    """An open, migrated database: the one LEASING_DSN names, or the embedded server, which is
-    started when it is not running and kept alive while we use it."""
-    from leasing.db.embedded import EmbeddedServer
+    """An open, migrated database."""
     from leasing.db.migrate import MigrationError, migrate
     from leasing.db.pool import connect
-    from leasing.db.supervisor import keep_alive
     from leasing.regions import store as regions
 
     settings = settings or read_settings()
-    async with AsyncExitStack() as stack:
-        dsn = settings.dsn
-        if dsn is None:
-            server = await asyncio.to_thread(EmbeddedServer.start, settings.data, say)
-            stack.callback(server.stop)
-            watch = asyncio.create_task(keep_alive(server, say))
-            stack.push_async_callback(cancelled, watch)
-            dsn = server.dsn
+    async with server(settings) as dsn:
         try:
             applied = await migrate(dsn, settings, say)
         except MigrationError as error:
             raise click.ClickException(str(error)) from error
-        db = await stack.enter_async_context(await connect(dsn, settings))
-        if applied:
-            async with db.transaction() as tx:
-                await regions.load(tx)
-        yield db
+        async with await connect(dsn, settings) as db:
+            if applied:
+                async with db.transaction() as tx:
+                    await regions.load(tx)
+            yield db
+
+
+@asynccontextmanager
+async def server(settings: Settings) -> AsyncIterator[str]:
+    """A server to connect to: the one LEASING_DSN names, or the embedded one, which is started
+    when it is not running and kept alive while we use it."""
+    from leasing.db.embedded import EmbeddedServer
+    from leasing.db.supervisor import keep_alive
+
+    if settings.dsn is not None:
+        yield settings.dsn
+        return
+    async with AsyncExitStack() as stack:
+        embedded = await asyncio.to_thread(EmbeddedServer.start, settings.data, say)
+        stack.callback(embedded.stop)
+        watch = asyncio.create_task(keep_alive(embedded, say))
+        stack.push_async_callback(cancelled, watch)
+        yield embedded.dsn
 
 
 async def cancelled(task: "asyncio.Task[None]") -> None:
@@ -101,6 +133,8 @@ def serve(host: str | None, port: int | None) -> None:
 
 async def serve_http(db: "Database", host: str, port: int) -> None:
     """Serve until a signal says stop."""
+    import gc
+
     import uvicorn
 
     from leasing.app import create
@@ -108,6 +142,10 @@ async def serve_http(db: "Database", host: str, port: int) -> None:
     config = uvicorn.Config(
         create(db), host=host, port=port, log_config=None, access_log=False, server_header=False
     )
+    # What is loaded by now stays. A batch of readings makes so many objects that the collector
+    # would look at all of it again, time after time.
+    gc.collect()
+    gc.freeze()
     await uvicorn.Server(config).serve()
 
 
@@ -128,16 +166,23 @@ async def work_until_stopped(db: "Database", every_s: float) -> None:
     """Look for due work every few seconds, until cancelled or told to stop by a signal."""
     import signal
 
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with ticking(db, every_s):
+        await stop.wait()
+
+
+@contextmanager
+def ticking(db: "Database", every_s: float) -> Iterator[None]:
+    """Look for due work every few seconds while the block lasts."""
     import structlog
 
     from jobs import runner, timetable
     from jobs.registry import JOBS
 
     log = structlog.get_logger()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(ValueError):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     async def tick() -> None:
         try:
@@ -148,7 +193,7 @@ async def work_until_stopped(db: "Database", every_s: float) -> None:
     scheduler = timetable.wake(tick, every_s)
     log.info("worker.started", worker=runner.worker_name())
     try:
-        await stop.wait()
+        yield
     finally:
         scheduler.shutdown(wait=False)
 
@@ -258,6 +303,59 @@ def run_job(name: str, as_of: datetime) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.option("--fresh", is_flag=True, help="Start over: drop the demo's schema first.")
+@click.option("--serve/--no-serve", default=True, help="Serve it, or only make and print it.")
+@click.option("--host", help="Address to listen on (LEASING_HOST, 127.0.0.1).")
+@click.option("--port", type=int, help="Port to listen on (LEASING_PORT, 8000).")
+def demo(fresh: bool, serve: bool, host: str | None, port: int | None) -> None:
+    """Two customers' leases over 24 months, made on the sandbox clock, then served.
+
+    The data is kept in a schema of its own, `demo` unless LEASING_SCHEMA says otherwise; a
+    second start finds it there.
+    """
+    import os
+
+    from msgspec.structs import replace
+
+    from jobs.demo import play
+    from jobs.demo.stage import InUse, NotOurs
+    from leasing.db.migrate import MigrationError
+    from leasing.kit import logs
+
+    settings = read_settings()
+    if not os.environ.get("LEASING_SCHEMA"):
+        settings = replace(settings, schema="demo")
+    if not os.environ.get("LEASING_LOG_LEVEL"):
+        # Some 860 job runs would say that they began and ended.
+        logs.configure("warning")
+    phases = play.Phases()
+    serving = False
+
+    async def work() -> None:
+        nonlocal serving
+        stack = AsyncExitStack()
+        with phases.phase("server"):
+            dsn = await stack.enter_async_context(server(settings))
+        async with stack, play.ready(dsn, settings, fresh=fresh, say=say, phases=phases) as db:
+            await play.show(db, phases)
+            if serve:
+                at, on = host or settings.host, port or settings.port
+                await play.show_keys(db, f"http://{at}:{on}")
+                serving = True
+                with ticking(db, every_s=1.0):
+                    await serve_http(db, at, on)
+
+    try:
+        run(work())
+    except KeyboardInterrupt:
+        # That is how one leaves it; before it is ready, something was cut short.
+        if not serving:
+            raise
+    except (InUse, NotOurs, MigrationError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 @main.group("clock")
 def clock_group() -> None:
     """The sandbox clock."""
@@ -269,7 +367,6 @@ def advance_clock(to_on: datetime) -> None:
     """Move the sandbox clock to the beginning of a day; due jobs run on the way, in order."""
     from jobs import runner
     from jobs.registry import JOBS
-    from leasing.kit.errors import DomainError
     from leasing.kit.time import midnight
 
     async def work() -> None:
@@ -281,7 +378,4 @@ def advance_clock(to_on: datetime) -> None:
                 lambda at: say(f"{at:%Y-%m-%d %H:%M}Z"),
             )
 
-    try:
-        run(work())
-    except DomainError as error:
-        raise click.ClickException(f"{error.title}: {error.detail}") from error
+    run(work())

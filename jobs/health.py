@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from jobs.runner import LOST, Work
+from jobs.runner import Work, is_lost
 from leasing.db import clock
 from leasing.db.pool import Connection
 from leasing.health import service, store
@@ -25,9 +25,9 @@ async def run(work: Work) -> None:
         after = position
         try:
             position = await check_next(work, after, CHUNK_PACKS)
-        except LOST:
-            raise
-        except Exception:
+        except Exception as error:
+            if is_lost(error):
+                raise
             position = await check_one_by_one(work, after)
 
 
@@ -39,7 +39,7 @@ async def check_next(work: Work, after: UUID, limit: int) -> UUID | None:
             return None
         await check_all(tx, work, packs)
     await work.step(len(packs))
-    return packs[-1].pack_id
+    return packs[-1].pack_id if len(packs) == limit else None
 
 
 async def check_one_by_one(work: Work, after: UUID) -> UUID | None:
@@ -66,8 +66,9 @@ async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> Non
     by_pack: dict[UUID, list[Record]] = {
         pack_id: list(found) for pack_id, found in groupby(rows, key=lambda row: row["pack_id"])
     }
-    now = await clock.now(tx)
+    samples = {}
     for pack in packs:
         since = pack.unevaluated_from - service.LOOK_BACK
-        samples = [row for row in by_pack.get(pack.pack_id, []) if row["at"] >= since]
-        await service.check(tx, pack, samples, as_of=work.as_of_date, by=work.by, now=now)
+        samples[pack.pack_id] = [row for row in by_pack.get(pack.pack_id, []) if row["at"] >= since]
+    now = await clock.now(tx)
+    await service.check_all(tx, packs, samples, as_of=work.as_of_date, by=work.by, now=now)

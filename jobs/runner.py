@@ -6,6 +6,7 @@ killed the server drops the session and with it the lock, and the next worker fi
 still `running`, takes the lock and goes on. Nothing depends on clocks that agree.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +19,8 @@ import structlog
 
 from jobs import timetable
 from leasing.db import clock
-from leasing.db.pool import Database
+from leasing.db.pool import Database, LoneConnection
+from leasing.kit.errors import Invalid
 from leasing.kit.time import CIVIL_ZONE, civil_date, midnight, system_now
 from leasing.runs import store
 from leasing.runs.store import Run
@@ -26,9 +28,9 @@ from leasing.runs.store import Run
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_ATTEMPTS = 3
+HELD_PAUSE_S = 0.1
 BATCH = 1000
 
-# What says that the database is gone, rather than that one item is bad.
 LOST = (
     OSError,
     asyncpg.InterfaceError,
@@ -36,6 +38,20 @@ LOST = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.InternalClientError,
 )
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the database is gone, rather than one item bad. A statement that took too long and
+    a value that no column can hold come in classes of `LOST` too, but trying again will not help
+    them: a run that took them for a lost database would never end, and hold up all others."""
+    return isinstance(error, LOST) and not isinstance(
+        error, (asyncpg.QueryCanceledError, ValueError)
+    )
+
+
+class NotYet(Invalid):
+    code = "not_yet"
+    title = "A job is not run for a day to come"
 
 
 class Work:
@@ -68,9 +84,9 @@ class Work:
         if the database is lost, the run stops and is resumed later."""
         try:
             yield
-        except LOST:
-            raise
         except Exception as error:
+            if is_lost(error):
+                raise
             log.warning("job.item_parked", subject=subject, id=str(subject_id), exc_info=error)
             self.parked += 1
             async with self.db.transaction() as tx:
@@ -89,15 +105,37 @@ TRY_LOCK = """
 SELECT pg_try_advisory_lock(hashtextextended('job ' || current_schema() || ' ' || $1, 0))
 """
 
+UNLOCK = """
+SELECT pg_advisory_unlock(hashtextextended('job ' || current_schema() || ' ' || $1, 0))
+"""
+
+
+@asynccontextmanager
+async def lock_session(db: Database) -> AsyncIterator[LoneConnection]:
+    """A database session for locks and nothing else. When it ends, so do they."""
+    connection = await db.connect_alone()
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def locked(session: LoneConnection, job: str) -> AsyncIterator[bool]:
+    """Hold a job's lock for the block; False when another worker holds it."""
+    mine: bool = await session.fetchval(TRY_LOCK, job)
+    try:
+        yield mine
+    finally:
+        if mine and not session.is_closed():
+            await session.execute(UNLOCK, job)
+
 
 @asynccontextmanager
 async def exclusive(db: Database, job: str) -> AsyncIterator[bool]:
-    """Hold a job's lock for the block; False when another worker holds it."""
-    connection = await db.connect_alone()
-    try:
-        yield await connection.fetchval(TRY_LOCK, job)
-    finally:
-        await connection.close()
+    """The same with a session of its own."""
+    async with lock_session(db) as session, locked(session, job) as mine:
+        yield mine
 
 
 EARLIEST = "SELECT min(created_at) FROM party"
@@ -113,25 +151,31 @@ async def enter_due(db: Database, until: datetime) -> None:
         earliest = await tx.fetchval(EARLIEST)
         if earliest is None:
             return
-        for job in timetable.TIMETABLE:
-            newest = await store.newest(tx, job) or earliest
-            found = [(job, at.astimezone(UTC)) for at in timetable.due(job, newest, until)]
-            if found:
-                await store.enter(tx, found, system_now())
+        newest = await store.newest(tx, list(timetable.TIMETABLE))
+        found = [
+            (job, at.astimezone(UTC))
+            for job in timetable.TIMETABLE
+            for at in timetable.due(job, max(newest[job] or earliest, earliest), until)
+        ]
+        if found:
+            await store.enter(tx, found, system_now())
 
 
 async def work_off(db: Database, jobs: dict[str, Job]) -> int:
     """Run what is unfinished, oldest first; a job whose lock is taken is left to its holder.
     Returns how many runs ended."""
+    if await next_run(db, set()) is None:
+        return 0
+    async with lock_session(db) as session:
+        return await work_off_in(session, db, jobs)
+
+
+async def work_off_in(session: LoneConnection, db: Database, jobs: dict[str, Job]) -> int:
+    """The same, with the locks in a session that is there already."""
     ended = 0
     left_alone: set[str] = set()
-    while True:
-        async with db.transaction() as tx:
-            waiting = await store.unfinished(tx, None, BATCH)
-        run = next((run for run in waiting if run.job not in left_alone), None)
-        if run is None:
-            return ended
-        async with exclusive(db, run.job) as mine:
+    while (run := await next_run(db, left_alone)) is not None:
+        async with locked(session, run.job) as mine:
             # Another worker may have finished it before we had the lock.
             if not mine or not await still_unfinished(db, run):
                 left_alone |= set() if mine else {run.job}
@@ -141,6 +185,13 @@ async def work_off(db: Database, jobs: dict[str, Job]) -> int:
         if state == "failed":
             # Later runs of the job wait: months are billed in order.
             left_alone.add(run.job)
+    return ended
+
+
+async def next_run(db: Database, left_alone: set[str]) -> Run | None:
+    async with db.transaction() as tx:
+        waiting = await store.unfinished(tx, None, BATCH)
+    return next((run for run in waiting if run.job not in left_alone), None)
 
 
 async def still_unfinished(db: Database, run: Run) -> bool:
@@ -163,17 +214,17 @@ async def execute(
     log.info("job.started", job=run.job, as_of=run.as_of.isoformat(), attempt=run.attempts + 1)
     try:
         await job(work)
-    except LOST:
-        log.warning("job.interrupted", job=run.job, as_of=run.as_of.isoformat())
-        raise
     except Exception as error:
+        if is_lost(error):
+            log.warning("job.interrupted", job=run.job, as_of=run.as_of.isoformat())
+            raise
         log.exception("job.failed", job=run.job, as_of=run.as_of.isoformat())
         state = "failed" if run.attempts + 1 < MAX_ATTEMPTS else "parked"
         reason: str | None = f"{type(error).__name__}: {error}"
     else:
         state, reason = "done", None
     async with db.transaction() as tx:
-        await store.finish(tx, run.id, state, reason, system_now())
+        await store.finish(tx, run.id, state, reason, work.parked, system_now())
     log.info(
         "job.ended",
         job=run.job,
@@ -205,35 +256,54 @@ async def advance(
 ) -> None:
     """Take the sandbox clock to an instant. Jobs that fall due on the way run in order, each
     with the clock at its own instant."""
-    async with exclusive(db, "sandbox clock") as mine:
-        if not mine:
-            return
+    async with lock_session(db) as session, locked(session, SANDBOX_CLOCK) as mine:
+        if mine:
+            # What fell due before, or was cut short, comes first.
+            await enter_due(db, await sandbox_now(db))
+            await work_off_all(session, db, jobs)
+            await advance_in(session, db, jobs, to, report)
+
+
+SANDBOX_CLOCK = "sandbox clock"
+
+
+async def sandbox_now(db: Database) -> datetime:
+    async with db.transaction() as tx:
+        time = await clock.read(tx)
+    if time.now_at is None:
+        raise clock.NotASandbox("only a sandbox clock can be moved")
+    return time.now_at
+
+
+async def advance_in(
+    session: LoneConnection,
+    db: Database,
+    jobs: dict[str, Job],
+    to: datetime,
+    report: Callable[[datetime], None] = lambda at: None,
+) -> None:
+    """The same for whoever left nothing undone and holds the lock on the sandbox clock, so that
+    it can be moved again and again."""
+    now = await sandbox_now(db)
+    if to < now:
+        raise clock.ClockGoesBack(f"{to} is before {now}")
+    steps = {
+        at.astimezone(UTC) for job in timetable.TIMETABLE for at in timetable.due(job, now, to)
+    }
+    for at in sorted(steps | {to}):
         async with db.transaction() as tx:
-            time = await clock.read(tx)
-        if time.now_at is None:
-            raise clock.NotASandbox("only a sandbox clock can be moved")
-        # What fell due before, or was cut short, comes first.
-        await enter_due(db, time.now_at)
-        await work_off_all(db, jobs)
-        steps = {
-            at.astimezone(UTC)
-            for job in timetable.TIMETABLE
-            for at in timetable.due(job, time.now_at, to)
-        }
-        for at in sorted(steps | {to}):
-            async with db.transaction() as tx:
-                await clock.move(tx, at)
-            await enter_due(db, at)
-            await work_off_all(db, jobs)
-            report(at)
+            await clock.move(tx, at)
+        await enter_due(db, at)
+        await work_off_all(session, db, jobs)
+        report(at)
 
 
-async def work_off_all(db: Database, jobs: dict[str, Job]) -> None:
+async def work_off_all(session: LoneConnection, db: Database, jobs: dict[str, Job]) -> None:
     """Work off until every run is done or parked: a sandbox does not go on past a failed run
-    that will be tried again."""
-    for _ in range(MAX_ATTEMPTS):
-        if await work_off(db, jobs) == 0:
-            return
+    that will be tried again, nor past one that another worker is at."""
+    while await next_run(db, set()) is not None:
+        if await work_off_in(session, db, jobs) == 0:
+            await asyncio.sleep(HELD_PAUSE_S)
 
 
 async def run_once(
@@ -244,8 +314,15 @@ async def run_once(
     report: Callable[[int, int | None], None],
 ) -> str:
     """Run a job by hand as of a civil date, whatever its state: a run that was done changes
-    nothing, a parked one gets another try. Returns how it ended, or `busy`."""
+    nothing, a parked one gets another try. Returns how it ended, or `busy`. Raises `NotYet` for
+    a day to come."""
     as_of = instant_on(name, on)
+    async with db.transaction() as tx:
+        now = await clock.now(tx)
+    if on > civil_date(now):
+        raise NotYet(f"{on} is after today, {civil_date(now)}")
+    # What fell due is looked for after the newest entry, which this one may be.
+    await enter_due(db, now)
     async with db.transaction() as tx:
         await store.enter(tx, [(name, as_of)], system_now())
         run = await store.get(tx, name, as_of)

@@ -5,6 +5,7 @@ works them off from there. The scheduler itself only wakes the runner every few 
 remembers nothing, and a wake-up that comes late or never is made good by the next one.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 
@@ -39,6 +40,8 @@ def due(job: str, after: datetime, until: datetime) -> Iterator[datetime]:
 def wake(tick: Callable[[], Awaitable[None]], every_s: float) -> AsyncIOScheduler:
     """Call `tick` every few seconds from now on, never twice at the same time. The caller
     shuts the scheduler down."""
+    # It warns when a tick is passed over because the one before goes on, which is as it should be.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     scheduler = AsyncIOScheduler(
         timezone=CIVIL_ZONE, job_defaults={"misfire_grace_time": None, "coalesce": True}
     )

@@ -21,6 +21,7 @@ from leasing.db.pool import Database
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
 from leasing.health import api as health
+from leasing.http.docs import DocsPage
 from leasing.http.edge import Edge, provide_caller, provide_now, provide_tx
 from leasing.http.fields import JsonRequest
 from leasing.http.problems import exception_handlers
@@ -85,6 +86,8 @@ def create(db: Database) -> ASGIApp:
                 title="Battery leasing",
                 version="0.1.0",
                 path="/schema",
+                render_plugins=[DocsPage()],
+                use_handler_docstrings=True,
                 components=Components(
                     security_schemes={
                         "api_key": SecurityScheme(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from schemas.common import Incoming, Milliamperehours, Name, Outgoing
+from schemas.common import PRINTABLE, Incoming, Milliamperehours, Name, Outgoing
 
 
 class PackState(StrEnum):
@@ -34,7 +34,9 @@ class PackCreate(Incoming, frozen=True, kw_only=True):
     code: Annotated[str, Meta(min_length=1, max_length=80)]
     """GB/T 34014 battery code: 24 characters, or 19 of a cascade product. Blanks, line breaks
     and lower case are accepted."""
-    original_codes: Annotated[list[Annotated[str, Meta(max_length=80)]], Meta(max_length=50)] = []
+    original_codes: Annotated[
+        list[Annotated[str, Meta(max_length=80, pattern=PRINTABLE)]], Meta(max_length=50)
+    ] = []
     """Codes the pack, or what it was made of, carried before."""
     cells_in_series: Annotated[int, Meta(ge=1, le=1000)]
     rated_voltage_mv: Annotated[int, Meta(ge=1, le=2_000_000)]

@@ -1,6 +1,7 @@
 """Callers, events, jobs and the clock."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -27,11 +28,21 @@ class EventView(Outgoing, frozen=True):
     occurred_at: datetime
 
 
+class JobRunState(StrEnum):
+    DUE = "due"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    """It will be tried again."""
+    PARKED = "parked"
+    """It was tried often enough: a person has to look at it."""
+
+
 class JobRunView(Outgoing, frozen=True):
     id: UUID
     job: str
     as_of: datetime
-    state: str
+    state: JobRunState
     attempts: int
     worker: str | None
     done: int

@@ -25,6 +25,11 @@ TODAY = date(2026, 6, 15)
 """The day on the sandbox clock when a scenario begins."""
 
 
+OPENAPI: Json = {}
+"""The document of the first application this process made; it is the same for all, and takes
+longer to make than most tests to run."""
+
+
 class Answer(Exception):
     """An answer that a story did not expect, in full."""
 
@@ -143,8 +148,9 @@ async def world(db: Database, on: date | None = TODAY) -> AsyncIterator[World]:
     the system clock with `on=None`."""
     app = create(db)
     http = connect(app, "")
-    openapi = (await http.get("/schema/openapi.json")).json()
-    made = World(db, app, openapi, Client(http, openapi))
+    if not OPENAPI:
+        OPENAPI.update((await http.get("/schema/openapi.json")).json())
+    made = World(db, app, OPENAPI, Client(http, OPENAPI))
     if on is not None:
         async with db.transaction() as tx:
             await clock.make_sandbox(tx, midnight(on) + NOON)

@@ -4,13 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from leasing.batteries import codes, service, store
 from leasing.http.edge import EVERYONE, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert_all
+from schemas.common import PRINTABLE
 from schemas.packs import PackCreate, PackState, PackView
 
 
@@ -25,7 +26,7 @@ async def acquire_pack(tx: Tx, caller: By, now: Now, data: JSONBody[PackCreate])
 async def list_packs(
     tx: Tx,
     in_state: Annotated[PackState | None, QueryParameter(name="state")] = None,
-    code: FromQuery[str | None] = None,
+    code: Annotated[str | None, QueryParameter(max_length=80, pattern=PRINTABLE)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PackView]:
@@ -35,7 +36,11 @@ async def list_packs(
     return page_by_id(convert_all(rows, PackView), limit)
 
 
-@get("/packs/{pack_id:uuid}", opt={"access": EVERYONE}, responses=when_reading(404))
+@get(
+    "/packs/{pack_id:uuid}",
+    opt={"access": EVERYONE, "one_statement": True},
+    responses=when_reading(404),
+)
 async def get_pack(tx: Tx, pack_id: FromPath[UUID]) -> PackView:
     """One pack."""
     return await service.get(tx, pack_id)

@@ -31,7 +31,11 @@ async def list_invoices(
     return page_by_id(convert_all(rows, InvoiceView), limit)
 
 
-@get("/invoices/{invoice_id:uuid}", opt={"access": CUSTOMERS}, responses=when_reading(404))
+@get(
+    "/invoices/{invoice_id:uuid}",
+    opt={"access": CUSTOMERS, "one_statement": True},
+    responses=when_reading(404),
+)
 async def get_invoice(tx: Tx, invoice_id: FromPath[UUID]) -> InvoiceView:
     """One invoice."""
     return await service.get(tx, invoice_id)

@@ -54,6 +54,21 @@ async def billable(tx: Connection, until: date) -> list[tuple[UUID, str]]:
     return [(row["lessee_id"], row["currency"]) for row in await tx.fetch(BILLABLE, until)]
 
 
+# A pack that is being returned holds its line. We wait for that, and only then look at stays, in
+# a statement of its own: one that waits for a lock goes on with what it saw before.
+LOCK_LINES = """
+SELECT lease_line.id
+  FROM lease_line
+  JOIN contract ON contract.id = lease_line.contract_id
+ WHERE lease_line.lessee_id = $1
+   AND contract.currency = $2
+   AND lease_line.started_on < $3
+   AND lease_line.id > $4
+ ORDER BY lease_line.id
+ LIMIT $5
+   FOR KEY SHARE OF lease_line
+"""
+
 DUE_LINES = """
 WITH due AS (
   SELECT lease_line.id AS line_id,
@@ -67,12 +82,7 @@ WITH due AS (
              AND charge.component = 'rent') AS billed_to
     FROM lease_line
     JOIN contract ON contract.id = lease_line.contract_id
-   WHERE lease_line.lessee_id = $1
-     AND contract.currency = $2
-     AND lease_line.started_on < $3
-     AND lease_line.id > $4
-   ORDER BY lease_line.id
-   LIMIT $5
+   WHERE lease_line.id = ANY ($1)
 )
 SELECT due.line_id,
        due.contract_id,
@@ -86,8 +96,8 @@ SELECT due.line_id,
   FROM due
   LEFT JOIN placement
     ON placement.line_id = due.line_id
-   AND placement.during && daterange(due.billed_to, $3)
-   AND (due.billed_to IS NULL OR due.billed_to < $3)
+   AND placement.during && daterange(due.billed_to, $2)
+   AND (due.billed_to IS NULL OR due.billed_to < $2)
  ORDER BY due.line_id, lower(placement.during)
 """
 
@@ -97,7 +107,10 @@ async def due_lines(
 ) -> tuple[list[BillableLine], UUID | None]:
     """The next lines of a customer that owe rent for days before `until`, and the last line
     looked at; None when there are no more lines."""
-    rows = await tx.fetch(DUE_LINES, lessee_id, currency, until, after, limit)
+    locked = await tx.fetch(LOCK_LINES, lessee_id, currency, until, after, limit)
+    if not locked:
+        return [], None
+    rows = await tx.fetch(DUE_LINES, [row["id"] for row in locked], until)
     lines = []
     for line_id, stays in groupby(rows, key=lambda row: row["line_id"]):
         found = list(stays)
@@ -115,7 +128,7 @@ async def due_lines(
                 billed_to=first["billed_to"],
             )
         )
-    return lines, rows[-1]["line_id"] if rows else None
+    return lines, locked[-1]["id"]
 
 
 class Invoice(msgspec.Struct, frozen=True):

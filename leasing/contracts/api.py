@@ -45,7 +45,11 @@ async def list_contracts(
     return page_by_id(convert_all(rows, ContractView), limit)
 
 
-@get("/contracts/{contract_id:uuid}", opt={"access": CUSTOMERS}, responses=when_reading(404))
+@get(
+    "/contracts/{contract_id:uuid}",
+    opt={"access": CUSTOMERS, "one_statement": True},
+    responses=when_reading(404),
+)
 async def get_contract(tx: Tx, contract_id: FromPath[UUID]) -> Response[ContractView]:
     """One contract, with its version as ETag."""
     return versioned(await service.get(tx, contract_id))

@@ -1,5 +1,6 @@
 """What the lessor owes under a line: a replacement, a check discharge; with a due day."""
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -38,7 +39,7 @@ CLOSE = """
 UPDATE duty
    SET closed_on = greatest($3, opened_on),
        outcome = $4
- WHERE pack_id = $1
+ WHERE pack_id = ANY ($1::uuid[])
    AND kind = ANY ($2::text[])
    AND closed_on IS NULL
 RETURNING id
@@ -48,7 +49,14 @@ RETURNING id
 async def close(
     tx: Connection, pack_id: UUID, kinds: list[DutyKind], on: date, outcome: str
 ) -> list[UUID]:
-    return [row["id"] for row in await tx.fetch(CLOSE, pack_id, kinds, on, outcome)]
+    return await close_all(tx, [pack_id], kinds, on, outcome)
+
+
+async def close_all(
+    tx: Connection, pack_ids: Sequence[UUID], kinds: list[DutyKind], on: date, outcome: str
+) -> list[UUID]:
+    """The same for many packs."""
+    return [row["id"] for row in await tx.fetch(CLOSE, pack_ids, kinds, on, outcome)]
 
 
 LIST = """

@@ -9,7 +9,7 @@ from asyncpg import Record
 
 from leasing.contracts.model import Line
 from leasing.db.pool import Connection
-from leasing.kit.rows import convert
+from leasing.kit.rows import convert, convert_all
 from schemas.contracts import AcceptanceCreate, ContractCreate, ContractState, LineCreate
 
 INSERT = """
@@ -215,7 +215,7 @@ async def lines_after(
     return await tx.fetch(LINES, line_id, contract_id, site_id, limit)
 
 
-LOCK_LINE = """
+LINE_TO_LOCK = """
 SELECT lease_line.id,
        lease_line.contract_id,
        lease_line.lessee_id,
@@ -232,6 +232,9 @@ SELECT lease_line.id,
   FROM lease_line
   JOIN contract ON contract.id = lease_line.contract_id
   JOIN site ON site.id = lease_line.site_id
+"""
+
+LOCK_LINE = f"""{LINE_TO_LOCK}
  WHERE lease_line.id = $1
    FOR UPDATE OF lease_line
    FOR SHARE OF contract
@@ -242,6 +245,20 @@ async def lock_line(tx: Connection, line_id: UUID) -> Line | None:
     """A line for changing; its contract cannot end meanwhile."""
     row = await tx.fetchrow(LOCK_LINE, line_id)
     return convert(row, Line) if row else None
+
+
+# In order of id, so that two that lock the same lines queue up instead of locking each other out.
+LOCK_LINES = f"""{LINE_TO_LOCK}
+ WHERE lease_line.id = ANY ($1::uuid[])
+ ORDER BY lease_line.id
+   FOR UPDATE OF lease_line
+   FOR SHARE OF contract
+"""
+
+
+async def lock_lines(tx: Connection, line_ids: Sequence[UUID]) -> list[Line]:
+    """The same for many lines."""
+    return convert_all(await tx.fetch(LOCK_LINES, line_ids), Line)
 
 
 LINE_OF_PACK = """

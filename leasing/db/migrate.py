@@ -68,6 +68,16 @@ INSERT INTO migration (number, name, sha256)
 VALUES ($1, $2, $3)
 """
 
+# Roles are of the whole server, and our lock is of one database: another may be making them.
+CREATE_ROLE = """
+DO $$
+BEGIN
+  CREATE ROLE {role} NOLOGIN;
+EXCEPTION
+  WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('leasing.migrate', 0))"
 
 
@@ -115,8 +125,7 @@ async def prepare(connection: LoneConnection, schema: str) -> None:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA public")
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
         for role in DbRole:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
-                await connection.execute(f"CREATE ROLE {role} NOLOGIN")
+            await connection.execute(CREATE_ROLE.format(role=role))
             # A user that is no superuser may step down only to roles it was granted.
             if not await connection.fetchval("SELECT pg_has_role($1, 'SET')", role):
                 await connection.execute(f"GRANT {role} TO CURRENT_USER WITH INHERIT FALSE")

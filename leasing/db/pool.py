@@ -48,6 +48,11 @@ class Actor(msgspec.Struct, frozen=True):
 LESSOR = Actor()
 
 
+# What asyncpg raises on a connection that is gone. The internal one comes when a statement is
+# sent while the server's farewell is still being read.
+GONE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
+
 class LeanConnection(LoneConnection):
     """A connection whose release costs no round trip.
 
@@ -83,10 +88,17 @@ class Database:
                 yield connection
             except BaseException:
                 # A connection that is gone has rolled back by itself.
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(*GONE):
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Connection]:
+        """A connection for a single statement of the lessor's own. That is a transaction by
+        itself, so BEGIN and COMMIT would be two round trips for nothing."""
+        async with self.pool.acquire() as connection:
+            yield connection
 
     async def connect_alone(self) -> LoneConnection:
         """A connection outside the pool, for a session-level lock or a listener. The caller

@@ -13,7 +13,7 @@ from leasing.kit.rows import convert_all
 from schemas.health import HealthCheckView
 
 
-@get("/packs/{pack_id:uuid}/health-checks", opt={"access": CUSTOMERS}, responses=when_reading())
+@get("/packs/{pack_id:uuid}/health-checks", opt={"access": CUSTOMERS}, responses=when_reading(404))
 async def list_health_checks(
     tx: Tx, pack_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
 ) -> Page[HealthCheckView]:

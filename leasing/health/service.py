@@ -1,20 +1,23 @@
 """The nightly health check: evaluate what was reported, compare it with the contract, and open
 the duty that follows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from asyncpg import Record
 
 from leasing.contracts import duties
 from leasing.contracts import store as contracts
+from leasing.contracts.model import Line
 from leasing.contracts.rules import guaranteed_capacity_mah
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.health import rules, store
-from leasing.health.rules import Health, PackType, Sample
-from leasing.health.store import PackToCheck
+from leasing.health.model import Health, PackType, Sample
+from leasing.health.sessions import sessions
+from leasing.health.store import Finding, PackToCheck
 from leasing.kit.time import midnight
 from schemas.health import DutyKind, Verdict
 
@@ -26,55 +29,79 @@ MAX_AGE = timedelta(days=30)
 """Readings that arrive later than this are kept, but no verdict rests on them."""
 
 
-async def check(
+async def check_all(
     tx: Connection,
-    pack: PackToCheck,
-    samples: Iterable[Record],
+    packs: Sequence[PackToCheck],
+    samples: Mapping[UUID, Sequence[Record]],
     *,
     as_of: date,
     by: str,
     now: datetime,
-) -> Verdict:
-    """Check one pack on everything it reported before the day `as_of`, and store the result
-    with its evidence. A pack that is not on lease is measured and judged against nothing."""
-    health = evaluate(pack, samples)
-    line = None if pack.line_id is None else await contracts.lock_line(tx, pack.line_id)
-    guarantee_mah = None if line is None else guaranteed_capacity_mah(line)
-    verdict = verdict_of(health, guarantee_mah)
-    check_id = await store.insert(tx, pack, as_of, health, guarantee_mah, verdict)
-    if check_id is None:
-        # Checked before as of this day; what came in late waits for the next night.
-        return verdict
-    await store.mark_evaluated(tx, pack.pack_id, midnight(as_of))
-    facts: dict[str, object] = {
-        "verdict": verdict,
-        "capacity_mah": health.capacity_mah,
-        "guarantee_mah": guarantee_mah,
-    }
-    happened = [Event("pack", pack.pack_id, "pack.health_checked", facts)]
-    if line is not None and verdict in (Verdict.BREACH, Verdict.INCONCLUSIVE):
-        breach = verdict is Verdict.BREACH
-        days = line.replacement_days if breach else CHECK_DISCHARGE_DAYS
-        kind = DutyKind.REPLACEMENT if breach else DutyKind.CHECK_DISCHARGE
-        due_on = as_of + timedelta(days=days)
-        opened = await duties.open_duty(
-            tx,
-            line_id=line.id,
-            pack_id=pack.pack_id,
-            kind=kind,
-            health_check_id=check_id,
-            opened_on=as_of,
-            due_on=due_on,
-        )
-        if opened is not None:
-            owed: dict[str, object] = {"kind": kind, "pack_id": pack.pack_id, "due_on": due_on}
-            happened.append(Event("line", line.id, "duty.opened", owed))
-    if verdict in (Verdict.BREACH, Verdict.PASS) and health.method == rules.ANCHORED:
-        # A clear answer from a whole discharge or charge is what the check was ordered for. One
-        # that leans on the state of charge the pack itself reports is not.
-        await duties.close(tx, pack.pack_id, [DutyKind.CHECK_DISCHARGE], as_of, "done")
+) -> None:
+    """Check packs on everything they reported before the day `as_of`, and store the results with
+    their evidence. A pack that is not on lease is measured and judged against nothing."""
+    line_ids = [pack.line_id for pack in packs if pack.line_id is not None]
+    lines = {line.id: line for line in await contracts.lock_lines(tx, line_ids)}
+    findings = [
+        find(pack, lines.get(pack.line_id) if pack.line_id else None, samples[pack.pack_id])
+        for pack in packs
+    ]
+    ids = await store.insert(tx, findings, as_of)
+    # One that was checked before as of this day is passed over: what came in late waits for the
+    # next night.
+    checked = [finding for finding in findings if finding.pack.pack_id in ids]
+    await store.mark_evaluated(tx, [one.pack.pack_id for one in checked], midnight(as_of))
+    happened = []
+    for finding in checked:
+        happened.append(told(finding))
+        owed = await open_duty(tx, finding, ids[finding.pack.pack_id], as_of)
+        happened += [] if owed is None else [owed]
+    # A clear answer from a whole charge or discharge is what a check discharge was ordered for;
+    # one that leans on the state of charge that the pack itself reports is not.
+    clear = [
+        one.pack.pack_id
+        for one in checked
+        if one.verdict in (Verdict.BREACH, Verdict.PASS) and one.health.method == rules.ANCHORED
+    ]
+    await duties.close_all(tx, clear, [DutyKind.CHECK_DISCHARGE], as_of, "done")
     await events.append(tx, happened, actor=by, now=now)
-    return verdict
+
+
+def find(pack: PackToCheck, line: Line | None, samples: Iterable[Record]) -> Finding:
+    health = evaluate(pack, samples)
+    guarantee_mah = None if line is None else guaranteed_capacity_mah(line)
+    return Finding(pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
+
+
+def told(finding: Finding) -> Event:
+    facts: dict[str, object] = {
+        "verdict": finding.verdict,
+        "capacity_mah": finding.health.capacity_mah,
+        "guarantee_mah": finding.guarantee_mah,
+    }
+    return Event("pack", finding.pack.pack_id, "pack.health_checked", facts)
+
+
+async def open_duty(tx: Connection, finding: Finding, check_id: UUID, as_of: date) -> Event | None:
+    """Open the duty that follows from a verdict, if one does and it is not open already."""
+    line, pack_id = finding.line, finding.pack.pack_id
+    if line is None or finding.verdict not in (Verdict.BREACH, Verdict.INCONCLUSIVE):
+        return None
+    breach = finding.verdict is Verdict.BREACH
+    days = line.replacement_days if breach else CHECK_DISCHARGE_DAYS
+    kind = DutyKind.REPLACEMENT if breach else DutyKind.CHECK_DISCHARGE
+    due_on = as_of + timedelta(days=days)
+    opened = await duties.open_duty(
+        tx,
+        line_id=line.id,
+        pack_id=pack_id,
+        kind=kind,
+        health_check_id=check_id,
+        opened_on=as_of,
+        due_on=due_on,
+    )
+    facts: dict[str, object] = {"kind": kind, "pack_id": pack_id, "due_on": due_on}
+    return None if opened is None else Event("line", line.id, "duty.opened", facts)
 
 
 def evaluate(pack: PackToCheck, samples: Iterable[Record]) -> Health:
@@ -84,7 +111,7 @@ def evaluate(pack: PackToCheck, samples: Iterable[Record]) -> Health:
         rated_capacity_mah=pack.rated_capacity_mah,
         full_cell_v=None if pack.full_cell_mv is None else pack.full_cell_mv / 1000,
     )
-    found = rules.sessions(
+    found = sessions(
         [
             Sample(
                 at=row["at"],

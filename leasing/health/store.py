@@ -1,13 +1,15 @@
 """Health checks in the database."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
+from leasing.contracts.model import Line
 from leasing.db.pool import Connection
-from leasing.health.rules import Health
+from leasing.health.model import Health
 from leasing.kit.rows import convert_all
 from schemas.health import Verdict
 
@@ -22,6 +24,16 @@ class PackToCheck(msgspec.Struct, frozen=True):
     rated_capacity_mah: int
     full_cell_mv: int | None
     line_id: UUID | None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a check found, and what it was held against."""
+
+    pack: PackToCheck
+    line: Line | None
+    health: Health
+    guarantee_mah: int | None
+    verdict: Verdict
 
 
 # Several workers may do this at once: each takes packs that no other has taken.
@@ -70,48 +82,49 @@ async def samples(
 MARK_EVALUATED = """
 UPDATE pack_telemetry
    SET unevaluated_from = CASE WHEN latest_at >= $2 THEN $2 END
- WHERE pack_id = $1
+ WHERE pack_id = ANY ($1::uuid[])
 """
 
 
-async def mark_evaluated(tx: Connection, pack_id: UUID, to_at: datetime) -> None:
+async def mark_evaluated(tx: Connection, pack_ids: Sequence[UUID], to_at: datetime) -> None:
     """Everything before an instant is evaluated; what came after it waits for the next night."""
-    await tx.execute(MARK_EVALUATED, pack_id, to_at)
+    await tx.execute(MARK_EVALUATED, pack_ids, to_at)
 
 
 # A check repeated for the same day, because late readings came in, replaces nothing.
 INSERT = """
 INSERT INTO health_check (pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah,
                           upper_mah, guarantee_mah, measured_at, evidence)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+SELECT pack_id, line_id, $1, verdict, method, capacity_mah, lower_mah, upper_mah, guarantee_mah,
+       measured_at, evidence
+  FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
+              $9::int[], $10::timestamptz[], $11::jsonb[])
+       WITH ORDINALITY
+       AS given (pack_id, line_id, verdict, method, capacity_mah, lower_mah, upper_mah,
+                 guarantee_mah, measured_at, evidence, position)
+ ORDER BY position
     ON CONFLICT (pack_id, as_of) DO NOTHING
-RETURNING id
+RETURNING pack_id, id
 """
 
 
-async def insert(
-    tx: Connection,
-    pack: PackToCheck,
-    as_of: date,
-    health: Health,
-    guarantee_mah: int | None,
-    verdict: Verdict,
-) -> UUID | None:
-    created: UUID | None = await tx.fetchval(
+async def insert(tx: Connection, findings: Sequence[Finding], as_of: date) -> dict[UUID, UUID]:
+    """Store what was found; returns the check of each pack that had none as of this day."""
+    rows = await tx.fetch(
         INSERT,
-        pack.pack_id,
-        pack.line_id,
         as_of,
-        verdict,
-        health.method,
-        health.capacity_mah,
-        health.lower_mah,
-        health.upper_mah,
-        guarantee_mah,
-        health.measured_at,
-        health.evidence,
+        [one.pack.pack_id for one in findings],
+        [one.pack.line_id for one in findings],
+        [one.verdict for one in findings],
+        [one.health.method for one in findings],
+        [one.health.capacity_mah for one in findings],
+        [one.health.lower_mah for one in findings],
+        [one.health.upper_mah for one in findings],
+        [one.guarantee_mah for one in findings],
+        [one.health.measured_at for one in findings],
+        [one.health.evidence for one in findings],
     )
-    return created
+    return {row["pack_id"]: row["id"] for row in rows}
 
 
 LIST = """

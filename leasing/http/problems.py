@@ -72,6 +72,11 @@ class InvalidParameters(Invalid):
     title = "The parameters are not valid"
 
 
+class Unstorable(Invalid):
+    code = "unstorable_value"
+    title = "A value is beyond what the database can hold"
+
+
 class TryAgain(Unavailable):
     code = "try_again"
     title = "Two requests got in each other's way; send this one again"
@@ -169,13 +174,14 @@ def exception_handlers(
         if known:
             log.warning("database.gave_up", code=known.code, reason=repr(error))
         elif isinstance(error, asyncpg.PostgresError):
-            known = constraint_error(error, constraints)
+            known = constraint_error(error, constraints) or unstorable(error)
         return _domain(request, known) if known else _unexpected(request, error)
 
     return {
         DomainError: _domain,
         asyncpg.PostgresError: database,
         asyncpg.InterfaceError: database,
+        asyncpg.InternalClientError: database,
         ConnectionError: database,
         TimeoutError: database,
         ValidationException: _validation,
@@ -210,9 +216,20 @@ def database_error(error: Exception) -> Unavailable | None:
         return found() if found else None
     if isinstance(error, TimeoutError):  # from asyncpg: of a pool, a command, a connection
         return TimedOut()
-    # asyncpg says "connection is closed" and "pool is closing" with the class it has for misuse.
-    if isinstance(error, ConnectionError) or "is clos" in str(error):
+    if isinstance(error, ConnectionError | asyncpg.InternalClientError):
         return DatabaseUnavailable()
+    # asyncpg says these with the class it has for misuse: a pool takes a connection that was
+    # lost back at once, also while somebody uses it.
+    said = str(error)
+    if any(sign in said for sign in ("is closed", "is closing", "released back to the pool")):
+        return DatabaseUnavailable()
+    return None
+
+
+def unstorable(error: asyncpg.PostgresError) -> Unstorable | None:
+    """A net under the checks of payloads: a NUL in a text, an instant before the year 1 in UTC."""
+    if error.sqlstate in ("22021", "22003", "22008") or isinstance(error.__cause__, OverflowError):
+        return Unstorable(str(error).partition("\n")[0])
     return None
 
 

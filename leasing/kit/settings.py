@@ -3,8 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+
+from leasing.kit.errors import Invalid
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -25,19 +28,28 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     key_memory_seconds: float = 5.0
     """How long a verified API key is trusted before the database is asked again; a revoked key
     works no longer than this."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class BadSetting(Invalid):
+    code = "bad_setting"
+    title = "A setting is not valid"
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Build settings from `LEASING_*` variables; a bad value raises `msgspec.ValidationError`
-    that names it."""
+    """Build settings from `LEASING_*` variables. Raises `BadSetting` that names the variable."""
     prefix = "LEASING_"
     given = {
         name.removeprefix(prefix).lower(): value
         for name, value in environ.items()
         if name.startswith(prefix) and value != ""
     }
-    return msgspec.convert(given, Settings, strict=False, dec_hook=_as_path)
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_as_path)
+    except msgspec.ValidationError as error:
+        reason, _, field = str(error).partition(" - at `$.")
+        name = f"{prefix}{field.rstrip('`').upper()}"
+        raise BadSetting(f"{name}={environ.get(name, '')}: {reason}") from error
 
 
 def _as_path(type_: type, value: object) -> object:

@@ -35,7 +35,11 @@ async def list_parties(
     return page_by_id(convert_all(rows, PartyView), limit)
 
 
-@get("/parties/{party_id:uuid}", opt={"access": EVERYONE}, responses=when_reading(404))
+@get(
+    "/parties/{party_id:uuid}",
+    opt={"access": EVERYONE, "one_statement": True},
+    responses=when_reading(404),
+)
 async def get_party(tx: Tx, party_id: FromPath[UUID]) -> PartyView:
     """One party."""
     return await service.get(tx, party_id)

@@ -87,11 +87,18 @@ async def get(tx: Connection, party_id: UUID) -> PartyView:
     return convert(row, PartyView)
 
 
+async def lock(tx: Connection, party_id: UUID) -> None:
+    """Lock a party's row, so that what happens to it happens in sequence. Raises
+    `NoSuchParty`."""
+    if not await store.lock(tx, party_id):
+        raise NoSuchParty
+
+
 async def qualify(
     tx: Connection, party_id: UUID, data: QualificationCreate, *, by: str, now: datetime
 ) -> list[QualificationView]:
     """Record evidence that a recycler is qualified for a time."""
-    await get(tx, party_id)
+    await lock(tx, party_id)
     if data.valid_to is not None and data.valid_to <= data.valid_from:
         fault = FieldError("/valid_to", "not_after_valid_from", "must be after valid_from")
         raise EmptyValidity(fields=[fault])
@@ -106,7 +113,7 @@ async def withdraw(
     tx: Connection, party_id: UUID, data: QualificationWithdraw, *, by: str, now: datetime
 ) -> list[QualificationView]:
     """End a qualification from a day on. Raises `NothingToWithdraw` when it did not hold."""
-    await get(tx, party_id)
+    await lock(tx, party_id)
     if await store.withdraw(tx, party_id, data.kind, data.withdrawn_on, data.document) is None:
         raise NothingToWithdraw(f"no {data.kind} was valid on the day before {data.withdrawn_on}")
     facts: dict[str, object] = {

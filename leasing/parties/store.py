@@ -32,6 +32,19 @@ async def get(tx: Connection, party_id: UUID) -> Record | None:
     return await tx.fetchrow(GET, party_id)
 
 
+# Not FOR UPDATE: what refers to the party need not wait.
+LOCK = """
+SELECT true
+  FROM party
+ WHERE id = $1
+   FOR NO KEY UPDATE
+"""
+
+
+async def lock(tx: Connection, party_id: UUID) -> bool:
+    return await tx.fetchval(LOCK, party_id) is True
+
+
 LIST = """
 SELECT id, kind, name, credit_code, home_adcode, generated, created_at
   FROM party
@@ -68,8 +81,8 @@ UPDATE qualification
        withdrawal_document = $4
  WHERE party_id = $1
    AND kind = $2
-   AND valid @> $3
-   AND lower(valid) < $3
+   AND valid @> $3::date
+   AND lower(valid) < $3::date
 RETURNING id
 """
 

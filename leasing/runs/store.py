@@ -33,16 +33,15 @@ async def enter(tx: Connection, due: Sequence[tuple[str, datetime]], now: dateti
 
 
 NEWEST = """
-SELECT max(as_of)
-  FROM job_run
- WHERE job = $1
+SELECT known.job,
+       (SELECT max(as_of) FROM job_run WHERE job_run.job = known.job) AS as_of
+  FROM unnest($1::text[]) AS known (job)
 """
 
 
-async def newest(tx: Connection, job: str) -> datetime | None:
-    """The newest instant for which a job was entered."""
-    found: datetime | None = await tx.fetchval(NEWEST, job)
-    return found
+async def newest(tx: Connection, jobs: list[str]) -> dict[str, datetime | None]:
+    """The newest instant for which each job was entered."""
+    return {row["job"]: row["as_of"] for row in await tx.fetch(NEWEST, jobs)}
 
 
 UNFINISHED = """
@@ -86,8 +85,16 @@ UPDATE job_run
 """
 
 
+UNPARK = """
+DELETE FROM job_parked
+ WHERE run_id = $1
+"""
+
+
 async def start(tx: Connection, run_id: UUID, worker: str, now: datetime) -> None:
+    """Begin an attempt. What was parked is tried again, and parked again if it still fails."""
     await tx.execute(START, run_id, worker, now)
+    await tx.execute(UNPARK, run_id)
 
 
 PROGRESS = """
@@ -106,16 +113,17 @@ FINISH = """
 UPDATE job_run
    SET state = $2,
        error = $3,
-       finished_at = $4
+       parked = $4,
+       finished_at = $5
  WHERE id = $1
 """
 
 
 async def finish(
-    tx: Connection, run_id: UUID, state: str, error: str | None, now: datetime
+    tx: Connection, run_id: UUID, state: str, error: str | None, parked: int, now: datetime
 ) -> None:
-    """Close a run as done, failed or parked."""
-    await tx.execute(FINISH, run_id, state, error, now)
+    """Close a run as done, failed or parked, with so many of its items put aside."""
+    await tx.execute(FINISH, run_id, state, error, parked, now)
 
 
 PARK = """

@@ -30,7 +30,11 @@ async def list_sites(
     return page_by_id(convert_all(rows, SiteView), limit)
 
 
-@get("/sites/{site_id:uuid}", opt={"access": CUSTOMERS}, responses=when_reading(404))
+@get(
+    "/sites/{site_id:uuid}",
+    opt={"access": CUSTOMERS, "one_statement": True},
+    responses=when_reading(404),
+)
 async def get_site(tx: Tx, site_id: FromPath[UUID]) -> Response[SiteView]:
     """One site, with its version as ETag."""
     site = await service.get(tx, site_id)

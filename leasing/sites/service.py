@@ -37,6 +37,7 @@ class UnknownPrefecture(Conflict):
 CONSTRAINTS = {
     "site_code_once": SiteCodeTaken,
     "site_of_a_customer": NotACustomer,
+    "contract_of_a_customer": NotACustomer,
     "site_prefecture": UnknownPrefecture,
 }
 

@@ -5,7 +5,8 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import FromQuery, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
+from msgspec import Meta
 
 from leasing.db import clock
 from leasing.events import store as events
@@ -23,7 +24,15 @@ from leasing.http.pages import (
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.runs import store as runs
-from schemas.system import CallerView, ClockAdvance, ClockView, EventView, JobRunView
+from schemas.common import PRINTABLE
+from schemas.system import (
+    CallerView,
+    ClockAdvance,
+    ClockView,
+    EventView,
+    JobRunState,
+    JobRunView,
+)
 
 
 @get("/me", opt={"access": EVERYONE}, responses=when_reading())
@@ -40,8 +49,8 @@ async def whoami(caller: By) -> CallerView:
 @get("/job-runs", responses=when_reading())
 async def list_job_runs(
     tx: Tx,
-    job: FromQuery[str | None] = None,
-    in_state: Annotated[str | None, QueryParameter(name="state")] = None,
+    job: Annotated[str | None, QueryParameter(max_length=64, pattern=PRINTABLE)] = None,
+    in_state: Annotated[JobRunState | None, QueryParameter(name="state")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[JobRunView]:
@@ -64,11 +73,15 @@ async def advance_clock(tx: Tx, data: JSONBody[ClockAdvance]) -> ClockView:
     return await view(tx, await clock.now(tx))
 
 
+Position = Annotated[str, Meta(pattern=r"^[0-9]{1,19}$(?!\n)")]
+"""A transaction's number, as text: it may be larger than what JSON numbers hold everywhere."""
+
+
 @get("/events", responses=when_reading())
 async def list_events(tx: Tx, limit: Limit = 50, cursor: Cursor = None) -> Page[EventView]:
     """Everything that happened, oldest first; nothing is skipped. The last page has a cursor
     too: ask again with it for what is new."""
-    after = ("0", FIRST) if cursor is None else decode(cursor, tuple[str, UUID])
+    after = ("0", FIRST) if cursor is None else decode(cursor, tuple[Position, UUID])
     rows = await events.page(tx, after, limit)
     position = (rows[-1]["xact"], rows[-1]["id"]) if rows else after
     return Page(convert_all(rows, EventView), encode(*position))

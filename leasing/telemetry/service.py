@@ -25,27 +25,27 @@ async def ingest(tx: Connection, readings: Sequence[Reading], *, now: datetime) 
     Raises `ReadingsRefused` naming every reading of an unknown pack or an impossible time.
     """
     await refuse_impossible(tx, readings, now)
-    rows = {(reading.pack_id, reading.at): store.as_row(reading) for reading in readings}
-    days = {at.astimezone(UTC).date() for _, at in rows}
+    # A UUID is hashed and compared in Python, its number in C.
+    by_key = {(reading.pack_id.int, reading.at): reading for reading in readings}
+    days = {at.astimezone(UTC).date() for _, at in by_key}
     await store.ensure_partitions(tx, {month_of(day)[0] for day in days})
-    stored = await store.insert(tx, list(rows.values()))
-    newest: dict[object, store.Row] = {}
-    earliest: dict[object, datetime] = {}
-    for (pack_id, at), row in rows.items():
-        if pack_id not in newest or at > newest[pack_id][1]:
-            newest[pack_id] = row
-        if pack_id not in earliest or at < earliest[pack_id]:
-            earliest[pack_id] = at
-    await store.note_latest(tx, list(newest.values()), [earliest[pack_id] for pack_id in newest])
+    # In one order, so that two batches with the same readings queue up and do not lock each other
+    # out; and a pack's readings from the earliest to the newest.
+    rows = [store.as_row(by_key[key]) for key in sorted(by_key)]
+    stored = await store.insert(tx, rows)
+    newest = {row[0].int: row for row in rows}
+    earliest = {row[0].int: row[1] for row in reversed(rows)}
+    await store.note_latest(tx, list(newest.values()), [earliest[pack] for pack in newest])
     return ReadingReceipt(stored=stored, repeated=len(readings) - stored)
 
 
 async def refuse_impossible(tx: Connection, readings: Sequence[Reading], now: datetime) -> None:
-    unknown = await store.unknown_packs(tx, {reading.pack_id for reading in readings})
+    pack_ids = {reading.pack_id.int: reading.pack_id for reading in readings}
+    unknown = await store.unknown_packs(tx, pack_ids.values())
     latest, oldest = now + MAX_AHEAD, now - MAX_AGE
     faults = []
     for i, reading in enumerate(readings):
-        if reading.pack_id in unknown:
+        if unknown and reading.pack_id in unknown:
             faults.append(
                 FieldError(f"/readings/{i}/pack_id", "pack_not_found", "there is no such pack")
             )

@@ -14,7 +14,9 @@ from statistics import mean
 import msgspec
 import pytest
 
-from leasing.health.rules import Health, PackType, Reason, Sample, conclude, estimate, sessions
+from leasing.health.model import Health, PackType, Reason, Sample
+from leasing.health.rules import conclude, estimate
+from leasing.health.sessions import sessions
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "health"
 LFP102 = DATA / "lfp102_charge"

@@ -9,20 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasing.health.rules import (
-    Abstention,
-    Estimate,
-    PackType,
-    Reason,
-    Sample,
-    Session,
-    best,
-    conclude,
-    dead_band_a,
-    estimate,
-    judge,
-    sessions,
-)
+from leasing.health.model import Abstention, Estimate, PackType, Reason, Sample, Session
+from leasing.health.rules import best, conclude, estimate, judge
+from leasing.health.sessions import dead_band_a, sessions
 from schemas.health import Verdict
 
 T0 = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)

@@ -54,7 +54,7 @@ class ContractCreate(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class PackAlreadyLeased(Conflict):
-    code = "pack_already_leased"
+    code = "test_pack_already_leased"  # the product has one of its own
     title = "The pack is already leased"
 
 
@@ -196,7 +196,7 @@ def test_a_domain_error_is_answered_with_all_it_carries() -> None:
     told = problem(ask("GET", "/raise/conflict"))
     assert (told.status, told.code, told.title, told.detail) == (
         409,
-        "pack_already_leased",
+        "test_pack_already_leased",
         "The pack is already leased",
         "pack 7 is out",
     )
@@ -226,7 +226,7 @@ def test_every_kind_of_error_has_a_status() -> None:
 
 def test_all_codes_can_be_listed() -> None:
     codes = all_error_codes()
-    assert codes["pack_already_leased"] is PackAlreadyLeased
+    assert codes["test_pack_already_leased"] is PackAlreadyLeased
     assert codes["conflict"] is Conflict
     assert list(codes) == sorted(codes)
 
@@ -268,7 +268,7 @@ def test_trouble_in_the_database_is_a_503_that_says_what_kind(name: str, code: s
 
 
 def test_a_violated_constraint_is_the_domain_error_of_its_name_even_from_a_shard() -> None:
-    assert problem(ask("GET", "/raise/unique")).code == "pack_already_leased"
+    assert problem(ask("GET", "/raise/unique")).code == "test_pack_already_leased"
 
 
 def test_only_a_long_number_at_the_end_of_a_constraints_name_is_a_shard() -> None:

@@ -1,0 +1,1206 @@
+-- Every table, as the migrations leave it. Written by `make schema`; a test compares.
+
+CREATE FUNCTION refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'rows of % are never changed or deleted', TG_TABLE_NAME
+    USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_append_only';
+END $$;
+
+CREATE FUNCTION refuse_change_of_final_invoice() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF OLD.state = 'final' THEN
+    RAISE EXCEPTION 'invoice % is final', OLD.number
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_final_is_immutable';
+  END IF;
+  RETURN COALESCE(NEW, OLD);
+END $$;
+
+CREATE FUNCTION refuse_charge_on_final_invoice() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM added JOIN invoice ON invoice.id = added.invoice_id WHERE invoice.state = 'final'
+  ) THEN
+    RAISE EXCEPTION 'a final invoice takes no further charge'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_final_is_immutable';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_clock_going_back() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF NEW.now_at < OLD.now_at OR (OLD.sandbox AND NOT NEW.sandbox) THEN
+    RAISE EXCEPTION 'the clock does not go back'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'clock_never_goes_back';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_end_before_billing() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (SELECT FROM charge WHERE line_id = NEW.id AND upper(during) > NEW.ended_on) THEN
+    RAISE EXCEPTION 'line % was billed beyond %', NEW.id, NEW.ended_on
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_line_ends_after_billing';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_unbalanced_entry() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  balance numeric;
+BEGIN
+  SELECT sum(amount) INTO balance FROM posting WHERE entry_id = NEW.entry_id;
+  IF balance <> 0 THEN
+    RAISE EXCEPTION 'journal entry % is out of balance by %', NEW.entry_id, balance
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_entry_balances';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE TABLE acceptance (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    accepted_on date NOT NULL,
+    tested_capacity_mah integer NOT NULL,
+    lessor_signatory text NOT NULL,
+    lessee_signatory text NOT NULL,
+    photo_sha256 text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT acceptance_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
+    CONSTRAINT acceptance_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
+    CONSTRAINT acceptance_tested_capacity CHECK ((tested_capacity_mah > 0))
+);
+
+CREATE TABLE api_key (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    prefix text NOT NULL,
+    digest bytea NOT NULL,
+    role text NOT NULL,
+    party_id uuid,
+    name text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_key_digest_is_sha256 CHECK ((length(digest) = 32)),
+    CONSTRAINT api_key_outsiders_have_a_party CHECK (((party_id IS NOT NULL) = (role = ANY (ARRAY['customer'::text, 'recycler'::text])))),
+    CONSTRAINT api_key_role CHECK ((role = ANY (ARRAY['staff'::text, 'customer'::text, 'recycler'::text, 'auditor'::text])))
+);
+
+CREATE TABLE billing_run (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    period daterange NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT billing_run_finished CHECK (((finished_at IS NOT NULL) = (state = 'done'::text))),
+    CONSTRAINT billing_run_period CHECK ((NOT isempty(period))),
+    CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
+);
+
+CREATE TABLE charge (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    invoice_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    site_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    component text NOT NULL,
+    during daterange NOT NULL,
+    month_days integer NOT NULL,
+    rent_amount bigint NOT NULL,
+    amount bigint NOT NULL,
+    vat_percent numeric(5,2) NOT NULL,
+    CONSTRAINT charge_component CHECK ((component = 'rent'::text)),
+    CONSTRAINT charge_during CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during))))
+);
+
+CREATE TABLE clock (
+    single boolean DEFAULT true NOT NULL,
+    sandbox boolean DEFAULT false NOT NULL,
+    now_at timestamp with time zone,
+    target_at timestamp with time zone,
+    CONSTRAINT clock_is_single CHECK (single),
+    CONSTRAINT clock_stored_only_in_sandbox CHECK (((now_at IS NOT NULL) = sandbox)),
+    CONSTRAINT clock_target_not_behind CHECK ((target_at >= now_at)),
+    CONSTRAINT clock_target_only_in_sandbox CHECK (((target_at IS NULL) OR sandbox))
+);
+
+CREATE TABLE contract (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    number text NOT NULL,
+    lessee_id uuid NOT NULL,
+    lessee_kind text DEFAULT 'customer'::text NOT NULL,
+    term daterange NOT NULL,
+    currency text NOT NULL,
+    vat_percent numeric(5,2) NOT NULL,
+    payment_days integer NOT NULL,
+    guarantee_percent numeric(5,2) NOT NULL,
+    replacement_days integer NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    activated_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT contract_activated CHECK (((activated_at IS NOT NULL) = (state <> 'draft'::text))),
+    CONSTRAINT contract_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT contract_ended CHECK (((ended_at IS NOT NULL) = (state = 'ended'::text))),
+    CONSTRAINT contract_guarantee CHECK (((guarantee_percent >= (0)::numeric) AND (guarantee_percent <= (100)::numeric))),
+    CONSTRAINT contract_lessee_kind CHECK ((lessee_kind = 'customer'::text)),
+    CONSTRAINT contract_payment_days CHECK (((payment_days >= 0) AND (payment_days <= 365))),
+    CONSTRAINT contract_replacement_days CHECK (((replacement_days >= 1) AND (replacement_days <= 365))),
+    CONSTRAINT contract_state CHECK ((state = ANY (ARRAY['draft'::text, 'active'::text, 'ended'::text]))),
+    CONSTRAINT contract_term_bounded CHECK (((NOT isempty(term)) AND (NOT lower_inf(term)) AND (NOT upper_inf(term)))),
+    CONSTRAINT contract_vat CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric)))
+);
+
+CREATE TABLE disposition (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    inspection_id uuid NOT NULL,
+    decision text NOT NULL,
+    decided_on date NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT disposition_decision CHECK ((decision = ANY (ARRAY['release'::text, 'recycle'::text])))
+);
+
+CREATE TABLE domain_event (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    aggregate text NOT NULL,
+    aggregate_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    data jsonb NOT NULL,
+    actor text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE duty (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    kind text NOT NULL,
+    health_check_id uuid NOT NULL,
+    opened_on date NOT NULL,
+    due_on date NOT NULL,
+    closed_on date,
+    outcome text,
+    CONSTRAINT duty_closed_with_outcome CHECK (((closed_on IS NULL) = (outcome IS NULL))),
+    CONSTRAINT duty_due_after_opening CHECK ((due_on > opened_on)),
+    CONSTRAINT duty_kind CHECK ((kind = ANY (ARRAY['replacement'::text, 'check_discharge'::text]))),
+    CONSTRAINT duty_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'superseded'::text, 'lease_ended'::text])))
+);
+
+CREATE TABLE health_check (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    line_id uuid,
+    as_of date NOT NULL,
+    verdict text NOT NULL,
+    method text,
+    capacity_mah integer,
+    lower_mah integer,
+    upper_mah integer,
+    guarantee_mah integer,
+    measured_at timestamp with time zone,
+    evidence jsonb NOT NULL,
+    CONSTRAINT health_check_breach_is_certain CHECK (((verdict <> 'breach'::text) OR (upper_mah < guarantee_mah))),
+    CONSTRAINT health_check_estimate_or_abstention CHECK ((((verdict = 'abstained'::text) = (capacity_mah IS NULL)) AND ((capacity_mah IS NULL) = (lower_mah IS NULL)) AND ((capacity_mah IS NULL) = (upper_mah IS NULL)) AND ((capacity_mah IS NULL) = (method IS NULL)) AND ((capacity_mah IS NULL) = (measured_at IS NULL)))),
+    CONSTRAINT health_check_interval CHECK (((lower_mah <= capacity_mah) AND (capacity_mah <= upper_mah))),
+    CONSTRAINT health_check_verdict CHECK ((verdict = ANY (ARRAY['pass'::text, 'breach'::text, 'inconclusive'::text, 'abstained'::text])))
+);
+
+CREATE TABLE idempotent_answer (
+    api_key_id uuid NOT NULL,
+    key text NOT NULL,
+    request_sha256 bytea NOT NULL,
+    status integer NOT NULL,
+    headers jsonb NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE inspection (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    inspected_on date NOT NULL,
+    grade text NOT NULL,
+    hazard text NOT NULL,
+    tested_capacity_mah integer,
+    remarks text NOT NULL,
+    lessor_signatory text NOT NULL,
+    lessee_signatory text NOT NULL,
+    CONSTRAINT inspection_grade CHECK ((grade = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text]))),
+    CONSTRAINT inspection_hazard CHECK ((hazard = ANY (ARRAY['intact'::text, 'damaged'::text, 'critical'::text]))),
+    CONSTRAINT inspection_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
+    CONSTRAINT inspection_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
+    CONSTRAINT inspection_tested_capacity CHECK ((tested_capacity_mah >= 0))
+);
+
+CREATE TABLE invoice (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    run_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    currency text NOT NULL,
+    period daterange NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    number text,
+    issued_on date,
+    due_on date,
+    net_amount bigint,
+    vat_amount bigint,
+    total_amount bigint,
+    finalised_at timestamp with time zone,
+    CONSTRAINT invoice_adds_up CHECK ((total_amount = (net_amount + vat_amount))),
+    CONSTRAINT invoice_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT invoice_final_is_complete CHECK ((((state = 'final'::text) = (number IS NOT NULL)) AND ((state = 'final'::text) = (issued_on IS NOT NULL)) AND ((state = 'final'::text) = (due_on IS NOT NULL)) AND ((state = 'final'::text) = (net_amount IS NOT NULL)) AND ((state = 'final'::text) = (vat_amount IS NOT NULL)) AND ((state = 'final'::text) = (total_amount IS NOT NULL)) AND ((state = 'final'::text) = (finalised_at IS NOT NULL)))),
+    CONSTRAINT invoice_state CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text])))
+);
+
+CREATE TABLE invoice_series (
+    series text NOT NULL,
+    year integer NOT NULL,
+    last_number integer NOT NULL,
+    CONSTRAINT invoice_series_positive CHECK ((last_number >= 0))
+);
+
+CREATE TABLE invoice_vat (
+    invoice_id uuid NOT NULL,
+    vat_percent numeric(5,2) NOT NULL,
+    net_amount bigint NOT NULL,
+    vat_amount bigint NOT NULL
+);
+
+CREATE TABLE job_parked (
+    run_id uuid NOT NULL,
+    subject text NOT NULL,
+    subject_id uuid NOT NULL,
+    error text NOT NULL,
+    parked_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE job_run (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    job text NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    state text DEFAULT 'due'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    worker text,
+    done bigint DEFAULT 0 NOT NULL,
+    parked bigint DEFAULT 0 NOT NULL,
+    error text,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT job_run_error_when_it_failed CHECK (((state <> ALL (ARRAY['failed'::text, 'parked'::text])) OR (error IS NOT NULL))),
+    CONSTRAINT job_run_finished CHECK (((finished_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'failed'::text, 'parked'::text])))),
+    CONSTRAINT job_run_started CHECK (((started_at IS NOT NULL) = (state <> 'due'::text))),
+    CONSTRAINT job_run_state CHECK ((state = ANY (ARRAY['due'::text, 'running'::text, 'done'::text, 'failed'::text, 'parked'::text])))
+);
+
+CREATE TABLE journal_entry (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    source text NOT NULL,
+    source_id uuid NOT NULL,
+    event text NOT NULL,
+    currency text NOT NULL,
+    posted_on date NOT NULL,
+    CONSTRAINT journal_entry_currency CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
+CREATE TABLE lease_line (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    site_id uuid NOT NULL,
+    slot integer NOT NULL,
+    rated_capacity_mah integer NOT NULL,
+    rent_amount bigint NOT NULL,
+    started_on date,
+    ended_on date,
+    CONSTRAINT lease_line_ends_after_start CHECK ((ended_on > started_on)),
+    CONSTRAINT lease_line_rated_capacity CHECK ((rated_capacity_mah > 0)),
+    CONSTRAINT lease_line_rent CHECK ((rent_amount >= 0)),
+    CONSTRAINT lease_line_slot CHECK (((slot >= 1) AND (slot <= 1000)))
+);
+
+CREATE TABLE migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL
+);
+
+CREATE TABLE outlet (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    code text NOT NULL,
+    name_zh text NOT NULL,
+    name_en text NOT NULL,
+    kind text NOT NULL,
+    adcode text NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    recycler_id uuid NOT NULL,
+    chemistries text[] NOT NULL,
+    hazards text[] NOT NULL,
+    store_limit_kg integer NOT NULL,
+    stock_kg integer DEFAULT 0 NOT NULL,
+    reserved_kg integer DEFAULT 0 NOT NULL,
+    generated boolean DEFAULT false NOT NULL,
+    CONSTRAINT outlet_hazards CHECK ((hazards <@ '{intact,damaged,critical}'::text[])),
+    CONSTRAINT outlet_kind CHECK ((kind = ANY (ARRAY['collecting'::text, 'concentrated'::text]))),
+    CONSTRAINT outlet_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
+    CONSTRAINT outlet_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
+    CONSTRAINT outlet_stock_not_negative CHECK (((stock_kg >= 0) AND (reserved_kg >= 0))),
+    CONSTRAINT outlet_store_limit CHECK (((stock_kg + reserved_kg) <= store_limit_kg)),
+    CONSTRAINT outlet_store_limit_of_its_kind CHECK (
+CASE kind
+    WHEN 'collecting'::text THEN ((store_limit_kg >= 1) AND (store_limit_kg <= 5000))
+    ELSE (store_limit_kg >= 30000)
+END)
+);
+
+CREATE TABLE pack (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    chemistry text NOT NULL,
+    made_on date NOT NULL,
+    cells_in_series integer NOT NULL,
+    rated_voltage_mv integer NOT NULL,
+    rated_capacity_mah integer NOT NULL,
+    full_cell_mv integer,
+    mass_kg integer NOT NULL,
+    state text DEFAULT 'in_stock'::text NOT NULL,
+    acquired_on date NOT NULL,
+    recycled_on date,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT pack_cells_in_series CHECK (((cells_in_series >= 1) AND (cells_in_series <= 1000))),
+    CONSTRAINT pack_chemistry CHECK ((chemistry ~ '^[A-GZ]$'::text)),
+    CONSTRAINT pack_full_cell CHECK (((full_cell_mv >= 1000) AND (full_cell_mv <= 5000))),
+    CONSTRAINT pack_mass CHECK ((mass_kg > 0)),
+    CONSTRAINT pack_rated_capacity CHECK ((rated_capacity_mah > 0)),
+    CONSTRAINT pack_rated_voltage CHECK ((rated_voltage_mv > 0)),
+    CONSTRAINT pack_recycled CHECK (((recycled_on IS NOT NULL) = (state = 'recycled'::text))),
+    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text])))
+);
+
+CREATE TABLE pack_code (
+    pack_id uuid NOT NULL,
+    scheme text NOT NULL,
+    code text NOT NULL,
+    is_current boolean NOT NULL,
+    CONSTRAINT pack_code_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'maker_serial'::text, 'unrecognised'::text])))
+);
+
+CREATE TABLE pack_return (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    returned_on date NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT pack_return_reason CHECK ((reason = ANY (ARRAY['end_of_lease'::text, 'swapped_out'::text])))
+);
+
+CREATE TABLE pack_telemetry (
+    pack_id uuid NOT NULL,
+    latest_at timestamp with time zone NOT NULL,
+    voltage_v real NOT NULL,
+    current_a real NOT NULL,
+    soc_percent real,
+    temperature_c real,
+    unevaluated_from timestamp with time zone
+)
+WITH (fillfactor='50');
+
+CREATE TABLE party (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    credit_code text,
+    home_adcode text,
+    generated boolean DEFAULT false NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT party_kind CHECK ((kind = ANY (ARRAY['lessor'::text, 'customer'::text, 'recycler'::text]))),
+    CONSTRAINT party_name_not_blank CHECK ((btrim(name) <> ''::text))
+);
+
+CREATE TABLE placement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    acceptance_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    during daterange NOT NULL,
+    CONSTRAINT placement_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
+);
+
+CREATE TABLE posting (
+    entry_id uuid NOT NULL,
+    account text NOT NULL,
+    party_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT posting_account CHECK ((account = ANY (ARRAY['receivable'::text, 'revenue_rent'::text, 'vat_output'::text]))),
+    CONSTRAINT posting_not_zero CHECK ((amount <> 0))
+);
+
+CREATE TABLE prefecture (
+    adcode text NOT NULL,
+    kind text NOT NULL,
+    name_zh text NOT NULL,
+    name_en text NOT NULL,
+    province_adcode text NOT NULL,
+    province_zh text NOT NULL,
+    province_en text NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    CONSTRAINT prefecture_adcode CHECK ((adcode ~ '^[1-9][0-9]{5}$'::text))
+);
+
+CREATE TABLE qualification (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid NOT NULL,
+    party_kind text DEFAULT 'recycler'::text NOT NULL,
+    kind text NOT NULL,
+    valid daterange NOT NULL,
+    document text NOT NULL,
+    withdrawn_on date,
+    withdrawal_document text,
+    CONSTRAINT qualification_kind CHECK ((kind = ANY (ARRAY['filing'::text, 'eia'::text, 'discharge_permit'::text, 'listing'::text]))),
+    CONSTRAINT qualification_party_kind CHECK ((party_kind = 'recycler'::text)),
+    CONSTRAINT qualification_valid_not_empty CHECK ((NOT isempty(valid))),
+    CONSTRAINT qualification_withdrawal_documented CHECK (((withdrawn_on IS NULL) = (withdrawal_document IS NULL)))
+);
+
+CREATE TABLE reading (
+    pack_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    voltage_v real NOT NULL,
+    current_a real NOT NULL,
+    soc_percent real,
+    temperature_c real,
+    CONSTRAINT reading_current CHECK (((current_a >= ('-5000'::integer)::double precision) AND (current_a <= (5000)::double precision))),
+    CONSTRAINT reading_soc CHECK (((soc_percent >= (0)::double precision) AND (soc_percent <= (100)::double precision))),
+    CONSTRAINT reading_temperature CHECK (((temperature_c >= ('-60'::integer)::double precision) AND (temperature_c <= (200)::double precision))),
+    CONSTRAINT reading_voltage CHECK (((voltage_v >= (0)::double precision) AND (voltage_v <= (2000)::double precision)))
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE recycling_certificate (
+    routing_id uuid NOT NULL,
+    number text NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycled_on date NOT NULL,
+    lithium_percent numeric(5,2) NOT NULL,
+    nickel_cobalt_manganese_percent numeric(5,2),
+    CONSTRAINT recycling_certificate_lithium CHECK (((lithium_percent >= (0)::numeric) AND (lithium_percent <= (100)::numeric))),
+    CONSTRAINT recycling_certificate_ncm CHECK (((nickel_cobalt_manganese_percent >= (0)::numeric) AND (nickel_cobalt_manganese_percent <= (100)::numeric)))
+);
+
+CREATE TABLE routing (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    disposition_id uuid NOT NULL,
+    outlet_id uuid NOT NULL,
+    recycler_id uuid NOT NULL,
+    state text DEFAULT 'reserved'::text NOT NULL,
+    mass_kg integer NOT NULL,
+    distance_m integer NOT NULL,
+    hand_over_on date NOT NULL,
+    explanation jsonb NOT NULL,
+    chosen_at timestamp with time zone NOT NULL,
+    handed_over_on date,
+    recycled_on date,
+    released_on date,
+    release_reason text,
+    CONSTRAINT routing_distance CHECK ((distance_m >= 0)),
+    CONSTRAINT routing_handed_over CHECK (((handed_over_on IS NOT NULL) = (state = ANY (ARRAY['handed_over'::text, 'recycled'::text])))),
+    CONSTRAINT routing_mass CHECK ((mass_kg > 0)),
+    CONSTRAINT routing_recycled CHECK (((recycled_on IS NOT NULL) = (state = 'recycled'::text))),
+    CONSTRAINT routing_recycled_after_hand_over CHECK ((recycled_on >= handed_over_on)),
+    CONSTRAINT routing_released CHECK ((((released_on IS NOT NULL) = (state = 'released'::text)) AND ((release_reason IS NOT NULL) = (state = 'released'::text)))),
+    CONSTRAINT routing_state CHECK ((state = ANY (ARRAY['reserved'::text, 'handed_over'::text, 'recycled'::text, 'released'::text])))
+);
+
+CREATE TABLE site (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid NOT NULL,
+    party_kind text DEFAULT 'customer'::text NOT NULL,
+    code text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    adcode text NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    datum text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT site_code_not_blank CHECK ((btrim(code) <> ''::text)),
+    CONSTRAINT site_datum CHECK ((datum = ANY (ARRAY['wgs84'::text, 'gcj02'::text]))),
+    CONSTRAINT site_kind CHECK ((kind = ANY (ARRAY['tower'::text, 'depot'::text]))),
+    CONSTRAINT site_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
+    CONSTRAINT site_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
+    CONSTRAINT site_party_kind CHECK ((party_kind = 'customer'::text))
+);
+
+CREATE TABLE trace_record (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    happened_on date NOT NULL,
+    adcode text,
+    party_id uuid,
+    data jsonb NOT NULL,
+    actor text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.returned'::text, 'pack.inspected'::text, 'waste.declared'::text, 'pack.reinstated'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.completed'::text])))
+);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_identity UNIQUE (id, line_id, pack_id);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_once UNIQUE (line_id, pack_id, accepted_on);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY api_key
+    ADD CONSTRAINT api_key_prefix_once UNIQUE (prefix);
+
+ALTER TABLE ONLY billing_run
+    ADD CONSTRAINT billing_run_once UNIQUE (period);
+
+ALTER TABLE ONLY billing_run
+    ADD CONSTRAINT billing_run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_days_once UNIQUE (line_id, component, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY clock
+    ADD CONSTRAINT clock_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_id_lessee UNIQUE (id, lessee_id);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_number_once UNIQUE (number);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disposition
+    ADD CONSTRAINT disposition_identity UNIQUE (id, pack_id);
+
+ALTER TABLE ONLY disposition
+    ADD CONSTRAINT disposition_once_per_inspection UNIQUE (inspection_id);
+
+ALTER TABLE ONLY disposition
+    ADD CONSTRAINT disposition_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY domain_event
+    ADD CONSTRAINT domain_event_in_sequence UNIQUE (aggregate_id, aggregate, sequence);
+
+ALTER TABLE ONLY domain_event
+    ADD CONSTRAINT domain_event_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY duty
+    ADD CONSTRAINT duty_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY health_check
+    ADD CONSTRAINT health_check_once UNIQUE (pack_id, as_of);
+
+ALTER TABLE ONLY health_check
+    ADD CONSTRAINT health_check_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY idempotent_answer
+    ADD CONSTRAINT idempotent_answer_once PRIMARY KEY (api_key_id, key);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_identity UNIQUE (id, pack_id);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_once UNIQUE (pack_id, inspected_on);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_number_once UNIQUE (number);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_once UNIQUE (lessee_id, period, currency);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY invoice_series
+    ADD CONSTRAINT invoice_series_pkey PRIMARY KEY (series, year);
+
+ALTER TABLE ONLY invoice_vat
+    ADD CONSTRAINT invoice_vat_once PRIMARY KEY (invoice_id, vat_percent);
+
+ALTER TABLE ONLY job_parked
+    ADD CONSTRAINT job_parked_once PRIMARY KEY (run_id, subject, subject_id);
+
+ALTER TABLE ONLY job_run
+    ADD CONSTRAINT job_run_once UNIQUE (job, as_of);
+
+ALTER TABLE ONLY job_run
+    ADD CONSTRAINT job_run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY journal_entry
+    ADD CONSTRAINT journal_entry_once UNIQUE (source_id, source, event);
+
+ALTER TABLE ONLY journal_entry
+    ADD CONSTRAINT journal_entry_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_slot_once UNIQUE (contract_id, site_id, slot);
+
+ALTER TABLE ONLY migration
+    ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY outlet
+    ADD CONSTRAINT outlet_code_once UNIQUE (code);
+
+ALTER TABLE ONLY outlet
+    ADD CONSTRAINT outlet_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pack_code
+    ADD CONSTRAINT pack_code_once PRIMARY KEY (code, scheme);
+
+ALTER TABLE ONLY pack
+    ADD CONSTRAINT pack_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pack_return
+    ADD CONSTRAINT pack_return_once UNIQUE (line_id, pack_id, returned_on);
+
+ALTER TABLE ONLY pack_return
+    ADD CONSTRAINT pack_return_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pack_telemetry
+    ADD CONSTRAINT pack_telemetry_pkey PRIMARY KEY (pack_id);
+
+ALTER TABLE ONLY party
+    ADD CONSTRAINT party_credit_code_once UNIQUE (credit_code);
+
+ALTER TABLE ONLY party
+    ADD CONSTRAINT party_id_kind UNIQUE (id, kind);
+
+ALTER TABLE ONLY party
+    ADD CONSTRAINT party_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_line_once UNIQUE (line_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_pack_once UNIQUE (pack_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY posting
+    ADD CONSTRAINT posting_once PRIMARY KEY (entry_id, account, party_id);
+
+ALTER TABLE ONLY prefecture
+    ADD CONSTRAINT prefecture_pkey PRIMARY KEY (adcode);
+
+ALTER TABLE ONLY qualification
+    ADD CONSTRAINT qualification_id UNIQUE (id);
+
+ALTER TABLE ONLY qualification
+    ADD CONSTRAINT qualification_one_at_a_time PRIMARY KEY (party_id, kind, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY reading
+    ADD CONSTRAINT reading_once PRIMARY KEY (pack_id, at);
+
+ALTER TABLE ONLY recycling_certificate
+    ADD CONSTRAINT recycling_certificate_number_once UNIQUE (recycler_id, number);
+
+ALTER TABLE ONLY recycling_certificate
+    ADD CONSTRAINT recycling_certificate_pkey PRIMARY KEY (routing_id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_code_once UNIQUE (party_id, code);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_id_party UNIQUE (id, party_id);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trace_record
+    ADD CONSTRAINT trace_record_in_sequence UNIQUE (pack_id, sequence);
+
+ALTER TABLE ONLY trace_record
+    ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
+
+CREATE INDEX charge_by_invoice ON charge USING btree (invoice_id, id);
+
+CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
+
+CREATE INDEX domain_event_in_order ON domain_event USING btree (xact, id);
+
+CREATE INDEX duty_by_due ON duty USING btree (due_on, id) WHERE (closed_on IS NULL);
+
+CREATE INDEX duty_by_line ON duty USING btree (line_id);
+
+CREATE UNIQUE INDEX duty_one_open ON duty USING btree (pack_id, kind) WHERE (closed_on IS NULL);
+
+CREATE INDEX idempotent_answer_by_age ON idempotent_answer USING btree (created_at);
+
+CREATE INDEX invoice_by_run ON invoice USING btree (run_id, state);
+
+CREATE INDEX job_run_unfinished ON job_run USING btree (as_of, job) WHERE (state = ANY (ARRAY['due'::text, 'running'::text, 'failed'::text]));
+
+CREATE INDEX lease_line_by_site ON lease_line USING btree (site_id);
+
+CREATE INDEX lease_line_to_bill ON lease_line USING btree (lessee_id, id) WHERE (started_on IS NOT NULL);
+
+CREATE INDEX outlet_by_prefecture ON outlet USING btree (adcode, code);
+
+CREATE INDEX outlet_by_recycler ON outlet USING btree (recycler_id);
+
+CREATE INDEX pack_by_state ON pack USING btree (state, id);
+
+CREATE INDEX pack_code_by_pack ON pack_code USING btree (pack_id);
+
+CREATE UNIQUE INDEX pack_code_one_current ON pack_code USING btree (pack_id) WHERE is_current;
+
+CREATE INDEX pack_return_by_pack ON pack_return USING btree (pack_id, returned_on);
+
+CREATE INDEX pack_telemetry_to_evaluate ON pack_telemetry USING btree (pack_id) WHERE (unevaluated_from IS NOT NULL);
+
+CREATE UNIQUE INDEX party_one_lessor ON party USING btree (kind) WHERE (kind = 'lessor'::text);
+
+CREATE INDEX routing_by_outlet ON routing USING btree (outlet_id, state);
+
+CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
+
+CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
+
+CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER charge_on_open_invoice AFTER INSERT ON charge REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_charge_on_final_invoice();
+
+CREATE TRIGGER clock_never_goes_back BEFORE UPDATE ON clock FOR EACH ROW EXECUTE FUNCTION refuse_clock_going_back();
+
+CREATE TRIGGER domain_event_append_only BEFORE DELETE OR UPDATE ON domain_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER invoice_final_is_immutable BEFORE DELETE OR UPDATE ON invoice FOR EACH ROW EXECUTE FUNCTION refuse_change_of_final_invoice();
+
+CREATE TRIGGER invoice_vat_append_only BEFORE DELETE OR UPDATE ON invoice_vat FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER journal_entry_append_only BEFORE DELETE OR UPDATE ON journal_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER lease_line_ends_after_billing AFTER UPDATE OF ended_on ON lease_line FOR EACH ROW WHEN ((new.ended_on IS NOT NULL)) EXECUTE FUNCTION refuse_end_before_billing();
+
+CREATE TRIGGER posting_append_only BEFORE DELETE OR UPDATE ON posting FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE CONSTRAINT TRIGGER posting_entry_balances AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_entry();
+
+CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY api_key
+    ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_of_a_customer FOREIGN KEY (lessee_id, lessee_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY disposition
+    ADD CONSTRAINT disposition_inspected FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
+
+ALTER TABLE ONLY duty
+    ADD CONSTRAINT duty_health_check_id_fkey FOREIGN KEY (health_check_id) REFERENCES health_check(id);
+
+ALTER TABLE ONLY duty
+    ADD CONSTRAINT duty_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY duty
+    ADD CONSTRAINT duty_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY health_check
+    ADD CONSTRAINT health_check_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY health_check
+    ADD CONSTRAINT health_check_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY idempotent_answer
+    ADD CONSTRAINT idempotent_answer_api_key_id_fkey FOREIGN KEY (api_key_id) REFERENCES api_key(id);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
+ALTER TABLE ONLY invoice_vat
+    ADD CONSTRAINT invoice_vat_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY job_parked
+    ADD CONSTRAINT job_parked_run_id_fkey FOREIGN KEY (run_id) REFERENCES job_run(id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_contract FOREIGN KEY (contract_id, lessee_id) REFERENCES contract(id, lessee_id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_site_of_the_lessee FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
+
+ALTER TABLE ONLY outlet
+    ADD CONSTRAINT outlet_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
+
+ALTER TABLE ONLY outlet
+    ADD CONSTRAINT outlet_recycler FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY pack_code
+    ADD CONSTRAINT pack_code_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY pack_return
+    ADD CONSTRAINT pack_return_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY pack_return
+    ADD CONSTRAINT pack_return_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_accepted FOREIGN KEY (acceptance_id, line_id, pack_id) REFERENCES acceptance(id, line_id, pack_id);
+
+ALTER TABLE ONLY posting
+    ADD CONSTRAINT posting_entry_id_fkey FOREIGN KEY (entry_id) REFERENCES journal_entry(id);
+
+ALTER TABLE ONLY posting
+    ADD CONSTRAINT posting_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY qualification
+    ADD CONSTRAINT qualification_of_a_recycler FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY recycling_certificate
+    ADD CONSTRAINT recycling_certificate_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY recycling_certificate
+    ADD CONSTRAINT recycling_certificate_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_decided FOREIGN KEY (disposition_id, pack_id) REFERENCES disposition(id, pack_id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_of_a_customer FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
+
+ALTER TABLE ONLY trace_record
+    ADD CONSTRAINT trace_record_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY trace_record
+    ADD CONSTRAINT trace_record_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE acceptance ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY acceptance_audit ON acceptance FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY acceptance_own ON acceptance FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = acceptance.line_id))));
+
+ALTER TABLE charge ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY charge_audit ON charge FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM invoice
+  WHERE (invoice.id = charge.invoice_id))));
+
+ALTER TABLE contract ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY contract_audit ON contract FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY contract_own ON contract FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY disposition_audit ON disposition FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE duty ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY duty_audit ON duty FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY duty_own ON duty FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = duty.line_id))));
+
+ALTER TABLE health_check ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY health_check_audit ON health_check FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY health_check_own ON health_check FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = health_check.line_id))));
+
+ALTER TABLE inspection ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY inspection_audit ON inspection FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE invoice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_audit ON invoice FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY invoice_own ON invoice FOR SELECT TO leasing_customer USING (((lessee_id = (current_setting('leasing.party'::text))::uuid) AND (state = 'final'::text)));
+
+ALTER TABLE invoice_vat ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_vat_audit ON invoice_vat FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY invoice_vat_own ON invoice_vat FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM invoice
+  WHERE (invoice.id = invoice_vat.invoice_id))));
+
+ALTER TABLE journal_entry ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY journal_entry_audit ON journal_entry FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE lease_line ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lease_line_audit ON lease_line FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY lease_line_own ON lease_line FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE outlet ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlet_audit ON outlet FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outlet_own ON outlet FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE pack ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_audit ON pack FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE pack_code ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_code_audit ON pack_code FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY pack_code_own ON pack_code FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = pack_code.pack_id) AND upper_inf(placement.during)))));
+
+CREATE POLICY pack_code_routed ON pack_code FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM routing
+  WHERE ((routing.pack_id = pack_code.pack_id) AND (routing.state <> 'released'::text)))));
+
+CREATE POLICY pack_own ON pack FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = pack.id) AND upper_inf(placement.during)))));
+
+ALTER TABLE pack_return ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_return_audit ON pack_return FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY pack_return_own ON pack_return FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = pack_return.line_id))));
+
+CREATE POLICY pack_routed ON pack FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM routing
+  WHERE ((routing.pack_id = pack.id) AND (routing.state <> 'released'::text)))));
+
+ALTER TABLE pack_telemetry ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_telemetry_audit ON pack_telemetry FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY pack_telemetry_own ON pack_telemetry FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = pack_telemetry.pack_id) AND upper_inf(placement.during) AND (((pack_telemetry.latest_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+
+ALTER TABLE party ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY party_audit ON party FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY party_itself ON party FOR SELECT TO leasing_customer, leasing_recycler USING (((id = (current_setting('leasing.party'::text))::uuid) OR (kind = 'lessor'::text)));
+
+ALTER TABLE placement ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY placement_audit ON placement FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY placement_own ON placement FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = placement.line_id))));
+
+ALTER TABLE posting ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY posting_audit ON posting FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE prefecture ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY prefecture_public ON prefecture FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
+
+ALTER TABLE qualification ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY qualification_audit ON qualification FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY qualification_own ON qualification FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE reading ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reading_audit ON reading FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY reading_own ON reading FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = reading.pack_id) AND (((reading.at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+
+ALTER TABLE recycling_certificate ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recycling_certificate_audit ON recycling_certificate FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recycling_certificate_own ON recycling_certificate FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE routing ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY routing_audit ON routing FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY routing_own ON routing FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE site ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY site_audit ON site FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY site_own ON site FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE trace_record ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+GRANT SELECT ON TABLE acceptance TO leasing_customer;
+GRANT SELECT ON TABLE acceptance TO leasing_auditor;
+
+GRANT SELECT ON TABLE billing_run TO leasing_auditor;
+
+GRANT SELECT ON TABLE charge TO leasing_customer;
+GRANT SELECT ON TABLE charge TO leasing_auditor;
+
+GRANT SELECT ON TABLE clock TO leasing_auditor;
+
+GRANT SELECT ON TABLE contract TO leasing_customer;
+GRANT SELECT ON TABLE contract TO leasing_auditor;
+
+GRANT SELECT ON TABLE disposition TO leasing_auditor;
+
+GRANT SELECT ON TABLE domain_event TO leasing_auditor;
+
+GRANT SELECT ON TABLE duty TO leasing_customer;
+GRANT SELECT ON TABLE duty TO leasing_auditor;
+
+GRANT SELECT ON TABLE health_check TO leasing_customer;
+GRANT SELECT ON TABLE health_check TO leasing_auditor;
+
+GRANT SELECT ON TABLE inspection TO leasing_auditor;
+
+GRANT SELECT ON TABLE invoice TO leasing_customer;
+GRANT SELECT ON TABLE invoice TO leasing_auditor;
+
+GRANT SELECT ON TABLE invoice_series TO leasing_auditor;
+
+GRANT SELECT ON TABLE invoice_vat TO leasing_customer;
+GRANT SELECT ON TABLE invoice_vat TO leasing_auditor;
+
+GRANT SELECT ON TABLE job_parked TO leasing_auditor;
+
+GRANT SELECT ON TABLE job_run TO leasing_auditor;
+
+GRANT SELECT ON TABLE journal_entry TO leasing_auditor;
+
+GRANT SELECT ON TABLE lease_line TO leasing_customer;
+GRANT SELECT ON TABLE lease_line TO leasing_auditor;
+
+GRANT SELECT ON TABLE outlet TO leasing_recycler;
+GRANT SELECT ON TABLE outlet TO leasing_auditor;
+
+GRANT SELECT ON TABLE pack TO leasing_customer;
+GRANT SELECT ON TABLE pack TO leasing_auditor;
+GRANT SELECT ON TABLE pack TO leasing_recycler;
+
+GRANT SELECT ON TABLE pack_code TO leasing_customer;
+GRANT SELECT ON TABLE pack_code TO leasing_auditor;
+GRANT SELECT ON TABLE pack_code TO leasing_recycler;
+
+GRANT SELECT ON TABLE pack_return TO leasing_customer;
+GRANT SELECT ON TABLE pack_return TO leasing_auditor;
+
+GRANT SELECT ON TABLE pack_telemetry TO leasing_customer;
+GRANT SELECT ON TABLE pack_telemetry TO leasing_auditor;
+
+GRANT SELECT ON TABLE party TO leasing_customer;
+GRANT SELECT ON TABLE party TO leasing_recycler;
+GRANT SELECT ON TABLE party TO leasing_auditor;
+
+GRANT SELECT ON TABLE placement TO leasing_customer;
+GRANT SELECT ON TABLE placement TO leasing_auditor;
+
+GRANT SELECT ON TABLE posting TO leasing_auditor;
+
+GRANT SELECT ON TABLE prefecture TO leasing_customer;
+GRANT SELECT ON TABLE prefecture TO leasing_recycler;
+GRANT SELECT ON TABLE prefecture TO leasing_auditor;
+
+GRANT SELECT ON TABLE qualification TO leasing_recycler;
+GRANT SELECT ON TABLE qualification TO leasing_auditor;
+
+GRANT SELECT ON TABLE reading TO leasing_customer;
+GRANT SELECT ON TABLE reading TO leasing_auditor;
+
+GRANT SELECT ON TABLE recycling_certificate TO leasing_recycler;
+GRANT SELECT ON TABLE recycling_certificate TO leasing_auditor;
+
+GRANT SELECT ON TABLE routing TO leasing_recycler;
+GRANT SELECT ON TABLE routing TO leasing_auditor;
+
+GRANT SELECT ON TABLE site TO leasing_customer;
+GRANT SELECT ON TABLE site TO leasing_auditor;
+
+GRANT SELECT ON TABLE trace_record TO leasing_customer;
+GRANT SELECT ON TABLE trace_record TO leasing_recycler;
+GRANT SELECT ON TABLE trace_record TO leasing_auditor;

@@ -1,0 +1,137 @@
+"""Fleets too large to build through the API, and the books that billing leaves behind."""
+
+from datetime import date, datetime
+from typing import Any
+
+from leasing.db.pool import Connection
+
+MAKE_FLEET = """
+CREATE TEMPORARY TABLE fleet ON COMMIT DROP AS
+SELECT uuidv7() AS party_id, customer, lines
+  FROM unnest($1::int[]) WITH ORDINALITY AS given (lines, customer)
+ ORDER BY customer
+"""
+
+MAKE_PLACES = """
+CREATE TEMPORARY TABLE place ON COMMIT DROP AS
+SELECT uuidv7() AS line_id, uuidv7() AS pack_id, uuidv7() AS acceptance_id,
+       party_id, customer, nth
+  FROM fleet, generate_series(1, lines) AS nth
+ ORDER BY customer, nth
+"""
+
+FILL = """
+INSERT INTO party (id, kind, name, created_at)
+SELECT party_id, 'customer', 'Customer ' || customer, $2
+  FROM fleet
+ ORDER BY customer;
+
+INSERT INTO site (party_id, code, name, kind, adcode, longitude, latitude, datum, created_at)
+SELECT DISTINCT ON (customer, nth / 1000)
+       party_id, 'S-' || customer || '-' || nth / 1000, 'Tower', 'tower', '410100', 113.5, 34.8,
+       'wgs84', $2
+  FROM place;
+
+INSERT INTO contract (number, lessee_id, term, currency, vat_percent, payment_days,
+                      guarantee_percent, replacement_days, state, activated_at, created_at)
+SELECT 'C-' || customer, party_id, daterange('2000-01-01', '2100-01-01'), 'CNY', 13, 30, 80, 7,
+       'active', $2, $2
+  FROM fleet;
+
+INSERT INTO lease_line (id, contract_id, lessee_id, site_id, slot, rated_capacity_mah,
+                        rent_amount, started_on)
+SELECT line_id, contract.id, place.party_id, site.id, nth % 1000 + 1, 100000,
+       20000 + nth * 37 % 9001, $1 + nth % 28
+  FROM place
+  JOIN contract ON lessee_id = place.party_id
+  JOIN site ON code = 'S-' || customer || '-' || nth / 1000;
+
+INSERT INTO pack (id, chemistry, made_on, cells_in_series, rated_voltage_mv, rated_capacity_mah,
+                  mass_kg, state, acquired_on, created_at)
+SELECT pack_id, 'B', '2020-01-01', 16, 51200, 100000, 46, 'leased', '2000-01-01', $2
+  FROM place;
+
+INSERT INTO acceptance (id, line_id, pack_id, accepted_on, tested_capacity_mah, lessor_signatory,
+                        lessee_signatory)
+SELECT acceptance_id, line_id, pack_id, $1 + nth % 28, 95000, 'A', 'B'
+  FROM place;
+
+INSERT INTO placement (acceptance_id, line_id, pack_id, during)
+SELECT acceptance_id, line_id, pack_id, daterange($1 + nth % 28, NULL)
+  FROM place
+"""
+
+
+async def lease_out(tx: Connection, lines: list[int], on: date, entered_at: datetime) -> None:
+    """Customers with so many lines each, all handed over within 28 days from a day on. The same
+    arguments make the same fleet, but for its ids."""
+    await tx.execute(MAKE_FLEET, lines)
+    await tx.execute(MAKE_PLACES)
+    days = f"DATE '{on}'"
+    instant = f"TIMESTAMPTZ '{entered_at.isoformat()}'"
+    for statement in FILL.split(";"):
+        await tx.execute(statement.replace("$1", days).replace("$2", instant))
+
+
+INVOICES = """
+SELECT party.name, number, invoice.state, currency, lower(period) AS from_on,
+       upper(period) AS to_on, issued_on, due_on, net_amount, vat_amount, total_amount
+  FROM invoice
+  JOIN party ON party.id = lessee_id
+ ORDER BY lower(period), number, party.name
+"""
+
+CHARGES = """
+SELECT party.name, site.code, slot, lower(during) AS from_on, upper(during) AS to_on, month_days,
+       charge.rent_amount, amount, lower(period) AS billed_from
+  FROM charge
+  JOIN invoice ON invoice.id = invoice_id
+  JOIN party ON party.id = invoice.lessee_id
+  JOIN lease_line ON lease_line.id = charge.line_id
+  JOIN site ON site.id = lease_line.site_id
+ ORDER BY site.code, slot, lower(during)
+"""
+
+BY_CUSTOMER = """
+SELECT count(*) - count(DISTINCT (lessee_id, period, currency))
+  FROM invoice
+"""
+
+UNEQUAL = """
+SELECT number
+  FROM invoice
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(amount), 0) AS charged FROM charge WHERE invoice_id = invoice.id)
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(amount), 0) AS balance,
+              coalesce(sum(amount) FILTER (WHERE account = 'receivable'), 0) AS receivable,
+              coalesce(sum(-amount) FILTER (WHERE account = 'revenue_rent'), 0) AS revenue
+         FROM journal_entry
+         JOIN posting ON entry_id = journal_entry.id
+        WHERE source_id = invoice.id)
+ WHERE state = 'final'
+   AND (net_amount, net_amount, total_amount, 0) <> (charged, revenue, receivable, balance)
+"""
+
+YEARS = """
+SELECT extract(year FROM issued_on)::int AS year, array_agg(number ORDER BY number) AS numbers
+  FROM invoice
+ WHERE state = 'final'
+ GROUP BY 1
+"""
+
+
+async def books(tx: Connection) -> tuple[list[Any], list[Any]]:
+    """Every invoice and every charge, without ids: two histories that say the same are equal."""
+    invoices = [tuple(row) for row in await tx.fetch(INVOICES)]
+    charges = [tuple(row) for row in await tx.fetch(CHARGES)]
+    return invoices, charges
+
+
+async def refuse_disorder(tx: Connection) -> None:
+    """What holds for the books at any time, whatever went wrong on the way."""
+    assert await tx.fetchval(BY_CUSTOMER) == 0, "two invoices for one customer and period"
+    assert await tx.fetch(UNEQUAL) == [], "an invoice differs from its charges or its postings"
+    for year, numbers in await tx.fetch(YEARS):
+        wanted = [f"INV-{year}-{number:06}" for number in range(1, len(numbers) + 1)]
+        assert numbers == wanted, "the numbers of a year have a gap"
