@@ -53,6 +53,10 @@ LESSOR = Actor()
 GONE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
+class NothingCommitted(Exception):
+    """A statement failed, its error was caught, and the transaction could not commit."""
+
+
 class LeanConnection(LoneConnection):
     """A connection whose release costs no round trip.
 
@@ -91,7 +95,9 @@ class Database:
                 with suppress(*GONE):
                     await connection.execute("ROLLBACK")
                 raise
-            await connection.execute("COMMIT")
+            # PostgreSQL answers ROLLBACK when an error inside was swallowed: nothing was kept.
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise NothingCommitted
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Connection]:

@@ -3,9 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from leasing.access.model import Caller, Role
 from leasing.end_of_life import service, store
 from leasing.http.edge import RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
@@ -50,9 +52,16 @@ async def route_pack(
     return await service.route(tx, pack_id, data, by=str(caller), now=now)
 
 
+def shown_to(caller: Caller, routing: RoutingView) -> RoutingView:
+    """A recycler learns what it is sent, not why: the reasons speak of its competitors."""
+    hidden = caller.role is Role.RECYCLER
+    return msgspec.structs.replace(routing, explanation={}) if hidden else routing
+
+
 @get("/routings", opt={"access": RECYCLERS}, responses=when_reading())
 async def list_routings(
     tx: Tx,
+    caller: By,
     pack_id: FromQuery[UUID | None] = None,
     in_state: Annotated[RoutingState | None, QueryParameter(name="state")] = None,
     limit: Limit = 50,
@@ -60,13 +69,14 @@ async def list_routings(
 ) -> Page[RoutingView]:
     """Routings. A recycler sees those to its outlets."""
     rows = await store.routings_after(tx, after_id(cursor), pack_id, in_state, limit + 1)
-    return page_by_id(convert_all(rows, RoutingView), limit)
+    routings = [shown_to(caller, routing) for routing in convert_all(rows, RoutingView)]
+    return page_by_id(routings, limit)
 
 
 @get("/routings/{routing_id:uuid}", opt={"access": RECYCLERS}, responses=when_reading(404))
-async def get_routing(tx: Tx, routing_id: FromPath[UUID]) -> RoutingView:
+async def get_routing(tx: Tx, caller: By, routing_id: FromPath[UUID]) -> RoutingView:
     """One routing with its reasons."""
-    return await service.get_routing(tx, routing_id)
+    return shown_to(caller, await service.get_routing(tx, routing_id))
 
 
 @post("/routings/{routing_id:uuid}/hand-over", status_code=200, responses=when_posting(404))

@@ -15,7 +15,16 @@ import msgspec
 import pytest
 
 from leasing.access.model import Role
-from leasing.db.pool import LESSOR, Actor, Connection, Database, DbRole, connect, savepoint
+from leasing.db.pool import (
+    LESSOR,
+    Actor,
+    Connection,
+    Database,
+    DbRole,
+    NothingCommitted,
+    connect,
+    savepoint,
+)
 from leasing.http.problems import DatabaseUnavailable, database_error
 from leasing.kit.settings import Settings
 from leasing.telemetry import store as telemetry
@@ -142,11 +151,16 @@ async def fail_in_the_database(db: Database, actor: Actor) -> None:
         await execute(db, actor, "SELECT 1 / 0")
 
 
-async def fail_and_go_on(db: Database, actor: Actor) -> None:
-    """A failure that is swallowed leaves a transaction that can only roll back."""
+async def swallow_an_error(db: Database, actor: Actor) -> None:
     async with db.transaction(actor) as tx:
         with suppress(asyncpg.DivisionByZeroError):
             await tx.fetchval("SELECT 1 / 0")
+
+
+async def fail_and_go_on(db: Database, actor: Actor) -> None:
+    """A failure that is swallowed leaves a transaction that can only roll back, and says so."""
+    with pytest.raises(NothingCommitted):
+        await swallow_an_error(db, actor)
 
 
 async def time_out(db: Database, actor: Actor) -> None:
@@ -411,3 +425,13 @@ def test_a_lone_connection_speaks_utc_within_limits(single):
         assert {name: found[name] for name in CLEAN} == CLEAN
 
     single(scenario)
+
+
+def test_a_single_statement_outside_a_transaction_leaves_nothing_open(database) -> None:
+    async def scenario(db: Database) -> None:
+        async with db.statement() as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT 1") == 1
+            assert not connection.is_in_transaction()
+
+    database(scenario)

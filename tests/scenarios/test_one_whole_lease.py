@@ -84,7 +84,9 @@ async def tell_the_story(world: World) -> None:
     assert routing["explanation"]["nearer_excluded_by_reason"] == {"SPACE": 1}
     assert near != far
     recycler = await world.login(Role.RECYCLER, firm["id"])
-    assert (await recycler.get("/v1/routings"))["items"][0]["id"] == routing["id"]
+    (announced,) = (await recycler.get("/v1/routings"))["items"]
+    assert announced["id"] == routing["id"]
+    assert announced["explanation"] == {}  # it speaks of other firms
     hand_over = {"handed_over_on": "2026-02-02"}
     await staff.post(f"/v1/routings/{routing['id']}/hand-over", hand_over)
     certificate = await staff.post(
