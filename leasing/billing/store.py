@@ -69,8 +69,9 @@ SELECT lease_line.id
    FOR KEY SHARE OF lease_line
 """
 
+# Materialized, or the subquery would be run at each place where `billed_to` is named.
 DUE_LINES = """
-WITH due AS (
+WITH due AS MATERIALIZED (
   SELECT lease_line.id AS line_id,
          lease_line.contract_id,
          lease_line.site_id,
@@ -128,7 +129,7 @@ async def due_lines(
                 billed_to=first["billed_to"],
             )
         )
-    return lines, locked[-1]["id"]
+    return lines, locked[-1]["id"] if len(locked) == limit else None
 
 
 class Invoice(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ an argument, so that a test, a replay and the sandbox clock all see the same pro
 """
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 CIVIL_ZONE = ZoneInfo("Asia/Shanghai")
@@ -27,6 +28,7 @@ def midnight(on: date) -> datetime:
     return datetime(on.year, on.month, on.day, tzinfo=CIVIL_ZONE).astimezone(UTC)
 
 
+@lru_cache(maxsize=1_000)  # a billing run asks for the same few months of every line
 def month_of(on: date) -> tuple[date, date]:
     """The calendar month around a day, as a half-open period `[first, first of the next)`."""
     first = on.replace(day=1)

@@ -1,0 +1,1 @@
+"""How fast the product is on this machine, each figure beside a floor: `python -m bench`."""

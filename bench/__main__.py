@@ -1,0 +1,160 @@
+"""Measure it all and say whether the bounds of docs/benchmarks.md hold.
+
+python -m bench
+python -m bench --quick
+python -m bench --only ingest --packs 10000
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench import billing, ingest, one_row
+from bench.place import Place, place
+from bench.result import Result
+from leasing.kit import logs
+
+PARTS = ("billing", "ingest", "get")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    lines: tuple[int, ...]
+    customers: int
+    history_months: int
+    billing_runs: int
+    packs: int
+    batches: int
+    batch_size: int
+    ingest_connections: int
+    ingest_runs: int
+    connections: int
+    seconds: float
+    rounds: int
+
+
+def timed() -> Callable[[str], None]:
+    start = time.monotonic()
+
+    def say(line: str) -> None:
+        click.echo(f"{time.monotonic() - start:6.1f} s  {line}", err=True)
+
+    return say
+
+
+async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
+    say = timed()
+    results: list[Result] = []
+    with place(say) as here:
+        if "billing" in parts:
+            results += await measure_billing(here, sizes, say)
+        if "ingest" in parts:
+            results += await measure_ingest(here, sizes, say)
+        if "get" in parts:
+            results += await one_row.measure(
+                here, sizes.connections, sizes.seconds, sizes.rounds, say
+            )
+    return results
+
+
+async def measure_billing(here: Place, sizes: Sizes, say: Callable[[str], None]) -> list[Result]:
+    return await billing.measure(
+        here,
+        sorted(sizes.lines),
+        sizes.customers,
+        sizes.history_months,
+        sizes.billing_runs,
+        say,
+    )
+
+
+async def measure_ingest(here: Place, sizes: Sizes, say: Callable[[str], None]) -> list[Result]:
+    return await ingest.measure(
+        here,
+        sizes.packs,
+        sizes.batches,
+        sizes.batch_size,
+        sizes.ingest_connections,
+        sizes.ingest_runs,
+        say,
+    )
+
+
+def table(results: list[Result]) -> Table:
+    shown = Table("", "value", "floor", "", "ratio", "bound", "")
+    for column in (1, 2, 4, 5):
+        shown.columns[column].justify = "right"
+    for one in results:
+        shown.add_row(
+            one.what,
+            f"{one.value:,.0f}",
+            f"{one.floor:,.0f}",
+            one.unit,
+            f"{one.ratio:.2f}",
+            one.bound,
+            "[green]ok[/]" if one.holds else "[red]broken[/]",
+        )
+    return shown
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Smaller sizes, each measured once; a rough idea.")
+@click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Part to measure.")
+@click.option("--lines", multiple=True, type=click.IntRange(100), help="Lease lines to bill.")
+@click.option("--customers", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--history-months", default=1, show_default=True, help="Months billed before.")
+@click.option("--billing-runs", type=click.IntRange(1), help="How often; 3.")
+@click.option("--packs", default=1_000, show_default=True, help="Packs that send readings.")
+@click.option("--batches", type=click.IntRange(2), help="Batches of readings; 30.")
+@click.option("--batch-size", default=10_000, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--ingest-connections", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--ingest-runs", type=click.IntRange(1), help="How often; 4.")
+@click.option("--connections", default=16, show_default=True, help="Connections that GET.")
+@click.option("--seconds", type=float, help="Of one round of GETs; 2.")
+@click.option("--rounds", type=click.IntRange(1), help="Rounds of GETs; 6.")
+def main(
+    quick: bool,
+    parts: tuple[str, ...],
+    lines: tuple[int, ...],
+    customers: int,
+    history_months: int,
+    billing_runs: int | None,
+    packs: int,
+    batches: int | None,
+    batch_size: int,
+    ingest_connections: int,
+    ingest_runs: int | None,
+    connections: int,
+    seconds: float | None,
+    rounds: int | None,
+) -> None:
+    """Measure the product beside its floors. Ends with 1 when a bound is broken."""
+    logs.configure("warning")
+    sizes = Sizes(
+        lines=lines or ((10_000, 30_000) if quick else (10_000, 100_000)),
+        customers=customers,
+        history_months=history_months,
+        billing_runs=billing_runs or (1 if quick else 3),
+        packs=packs,
+        batches=batches or (10 if quick else 30),
+        batch_size=batch_size,
+        ingest_connections=ingest_connections,
+        ingest_runs=ingest_runs or (2 if quick else 4),
+        connections=connections,
+        seconds=seconds or (1.0 if quick else 2.0),
+        rounds=rounds or (3 if quick else 6),
+    )
+    results = uvloop.run(measure(parts or PARTS, sizes))
+    Console().print(table(results))
+    if not all(one.holds for one in results):
+        click.echo("a bound of docs/benchmarks.md is broken", err=True)
+        sys.exit(1)
+
+
+main()
