@@ -104,20 +104,20 @@ def table(results: list[Result]) -> Table:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Smaller sizes, each measured once; a rough idea.")
+@click.option("--quick", is_flag=True, help="Smaller sizes, fewer turns: a rough idea.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Part to measure.")
 @click.option("--lines", multiple=True, type=click.IntRange(100), help="Lease lines to bill.")
 @click.option("--customers", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--history-months", default=1, show_default=True, help="Months billed before.")
-@click.option("--billing-runs", type=click.IntRange(1), help="How often; 3.")
+@click.option("--billing-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--packs", default=1_000, show_default=True, help="Packs that send readings.")
-@click.option("--batches", type=click.IntRange(2), help="Batches of readings; 30.")
+@click.option("--batches", type=click.IntRange(2), help="Batches of readings; 20.")
 @click.option("--batch-size", default=10_000, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--ingest-connections", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--ingest-runs", type=click.IntRange(1), help="How often; 4.")
+@click.option("--ingest-runs", type=click.IntRange(1), help="How often; 7.")
 @click.option("--connections", default=16, show_default=True, help="Connections that GET.")
-@click.option("--seconds", type=float, help="Of one round of GETs; 2.")
-@click.option("--rounds", type=click.IntRange(1), help="Rounds of GETs; 6.")
+@click.option("--seconds", type=float, help="Of one round of GETs; 1.5.")
+@click.option("--rounds", type=click.IntRange(1), help="Rounds of GETs; 9.")
 def main(
     quick: bool,
     parts: tuple[str, ...],
@@ -140,15 +140,15 @@ def main(
         lines=lines or ((10_000, 30_000) if quick else (10_000, 100_000)),
         customers=customers,
         history_months=history_months,
-        billing_runs=billing_runs or (1 if quick else 3),
+        billing_runs=billing_runs or (2 if quick else 5),
         packs=packs,
-        batches=batches or (10 if quick else 30),
+        batches=batches or (10 if quick else 20),
         batch_size=batch_size,
         ingest_connections=ingest_connections,
-        ingest_runs=ingest_runs or (2 if quick else 4),
+        ingest_runs=ingest_runs or (3 if quick else 7),
         connections=connections,
-        seconds=seconds or (1.0 if quick else 2.0),
-        rounds=rounds or (3 if quick else 6),
+        seconds=seconds or (1.0 if quick else 1.5),
+        rounds=rounds or (3 if quick else 9),
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     Console().print(table(results))

@@ -7,7 +7,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Result:
-    """A figure beside its floor. A ratio below `at_least`, or above `at_most`, is bad news."""
+    """A figure beside its floor. A ratio below `at_least`, or above `at_most`, is bad news.
+
+    Both are taken in turns, several times. `value` and `floor` are medians, and `ratio` is the
+    median over the turns: what else the machine was busy with in a turn slowed both.
+    """
 
     what: str
     unit: str

@@ -233,9 +233,9 @@ def test_two_lessors_in_one_database_do_not_see_each_other(dsn):
             assert foreign.status_code == 401
         # Tables of the same name elsewhere are not found by accident.
         elsewhere = Settings(schema="nobody lives here", pool_size=1)
-        async with await connect(dsn, elsewhere) as db, db.transaction() as tx:
+        async with await connect(dsn, elsewhere) as db, db.statement() as connection:
             with pytest.raises(asyncpg.UndefinedTableError):
-                await tx.fetch("SELECT * FROM party")
+                await connection.fetch("SELECT * FROM party")
 
     try:
         asyncio.run(scenario())
