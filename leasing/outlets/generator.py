@@ -24,6 +24,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from leasing.kit.money import allocate
 from leasing.parties.credit_code import check_character
 from leasing.regions.model import Prefecture, distance_km, prefectures
 
@@ -149,7 +150,7 @@ def generate(as_of: date, seed: int = DEFAULT_SEED) -> Network:
     units = covered_units()
     weights = [weight(unit) for unit in units]
     counts = _outlets_per_unit(random, weights)
-    concentrated = apportion(CONCENTRATED_OUTLETS, counts)
+    concentrated = allocate(CONCENTRATED_OUTLETS, counts)
     homes = _homes(random, units, weights)
     recyclers = tuple(_recycler(random, i, home, as_of) for i, home in enumerate(homes))
     outlets: list[GeneratedOutlet] = []
@@ -174,23 +175,10 @@ def weight(unit: Prefecture) -> int:
     return 16 if unit.province_adcode in COASTAL_PROVINCES else 10
 
 
-def apportion(total: int, weights: Sequence[int]) -> list[int]:
-    """Split a total by weights into whole parts that sum to it (largest remainders).
-
-    Ties go to the earlier part. In integers throughout, so no platform rounds differently.
-    """
-    whole = sum(weights)
-    parts = [total * w // whole for w in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
-    for i in by_remainder[: total - sum(parts)]:
-        parts[i] += 1
-    return parts
-
-
 def _outlets_per_unit(random: Random, weights: Sequence[int]) -> list[int]:
     """At least one for each unit, the rest by weight, give or take 30 %."""
     swayed = [w * _between(random, 700, 1_300) for w in weights]
-    return [1 + n for n in apportion(OUTLETS - len(weights), swayed)]
+    return [1 + n for n in allocate(OUTLETS - len(weights), swayed)]
 
 
 def _homes(random: Random, units: Sequence[Prefecture], weights: Sequence[int]) -> list[Prefecture]:

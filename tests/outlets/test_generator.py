@@ -1,15 +1,12 @@
 """The generated network has the announced size, keeps the limits and never changes by itself."""
 
 import json
-import time
 from collections import Counter
 from datetime import date, timedelta
 from hashlib import sha256
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from leasing.batteries.codes import Chemistry
 from leasing.outlets.generator import (
@@ -19,7 +16,6 @@ from leasing.outlets.generator import (
     SUB_PROVINCIAL,
     WITHOUT_OUTLETS,
     Network,
-    apportion,
     covered_units,
     generate,
 )
@@ -213,19 +209,3 @@ def test_another_day_moves_the_papers_and_nothing_else(network: Network) -> None
     for before, after in zip(network.recyclers, later.recyclers, strict=True):
         moved = after.qualifications[0].valid_from - before.qualifications[0].valid_from
         assert moved == timedelta(days=1)
-
-
-def test_generating_takes_less_than_two_seconds() -> None:
-    start = time.perf_counter()
-    generate(AS_OF, 2)
-    assert time.perf_counter() - start < 2
-
-
-@given(st.integers(0, 100_000), st.lists(st.integers(0, 10_000), min_size=1).filter(any))
-def test_shares_sum_to_the_whole_and_stay_within_one_of_their_quota(
-    total: int, weights: list[int]
-) -> None:
-    shares = apportion(total, weights)
-    assert sum(shares) == total
-    for share, w in zip(shares, weights, strict=True):
-        assert total * w // sum(weights) <= share <= total * w // sum(weights) + 1
