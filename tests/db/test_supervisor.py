@@ -360,7 +360,7 @@ def test_cancelling_in_the_midst_of_a_revival_ends_it_soon_and_with_its_thread(
             async with supervised(server, said.append):
                 await eventually(lambda: any("processes to end" in line for line in said))
                 began = time.monotonic()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 60  # not the ten minutes that a start may take
             before = len(said)
             await asyncio.sleep(0.3)
             assert len(said) == before
