@@ -107,7 +107,7 @@ def table(results: list[Result]) -> Table:
 @click.option("--quick", is_flag=True, help="Smaller sizes, fewer turns: a rough idea.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Part to measure.")
 @click.option("--lines", multiple=True, type=click.IntRange(100), help="Lease lines to bill.")
-@click.option("--customers", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--customers", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--history-months", default=1, show_default=True, help="Months billed before.")
 @click.option("--billing-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--packs", default=1_000, show_default=True, help="Packs that send readings.")
