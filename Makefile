@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/ready
 WORKERS ?= 2
 
-.PHONY: help setup demo serve worker test check format bench schema lock clean
+.PHONY: help setup demo serve worker test check format bench schema states lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure speed and memory against floors taken in the same run
 
 schema: $(READY) ## Write docs/schema.sql anew from the migrations
 	$(BIN)/python -m tests.house.snapshot
+
+states: $(READY) ## Write docs/states.md anew from the tables of states
+	$(BIN)/python -m tests.house.states
 
 lock: ## Pin every dependency with hashes (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

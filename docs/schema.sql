@@ -544,12 +544,21 @@ CREATE TABLE site (
     datum text NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    site_class text,
+    load_w integer,
+    required_autonomy_minutes integer,
+    vin text,
+    CONSTRAINT site_class CHECK ((site_class = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text]))),
     CONSTRAINT site_code_not_blank CHECK ((btrim(code) <> ''::text)),
     CONSTRAINT site_datum CHECK ((datum = ANY (ARRAY['wgs84'::text, 'gcj02'::text]))),
-    CONSTRAINT site_kind CHECK ((kind = ANY (ARRAY['tower'::text, 'depot'::text]))),
+    CONSTRAINT site_kind CHECK ((kind = ANY (ARRAY['tower'::text, 'depot'::text, 'vehicle'::text]))),
     CONSTRAINT site_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
+    CONSTRAINT site_load CHECK ((load_w > 0)),
     CONSTRAINT site_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
-    CONSTRAINT site_party_kind CHECK ((party_kind = 'customer'::text))
+    CONSTRAINT site_party_kind CHECK ((party_kind = 'customer'::text)),
+    CONSTRAINT site_required_autonomy CHECK ((required_autonomy_minutes > 0)),
+    CONSTRAINT site_vehicle_has_a_vin CHECK (((kind = 'vehicle'::text) = (vin IS NOT NULL))),
+    CONSTRAINT site_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
 CREATE TABLE trace_record (
@@ -751,6 +760,9 @@ ALTER TABLE ONLY site
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY site
+    ADD CONSTRAINT site_vin_once UNIQUE (vin);
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_in_sequence UNIQUE (pack_id, sequence);

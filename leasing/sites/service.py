@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
-from leasing.kit.errors import Conflict, NotFound
+from leasing.kit.errors import Conflict, FieldError, Invalid, NotFound
 from leasing.kit.rows import convert, given
 from leasing.kit.versions import refuse_unless_current
-from leasing.sites import store
-from schemas.sites import SiteCreate, SitePatch, SiteView
+from leasing.sites import store, vin
+from schemas.sites import SiteCreate, SiteKind, SitePatch, SiteView
 
 
 class NoSuchSite(NotFound):
@@ -22,6 +24,16 @@ class NoSuchSite(NotFound):
 class SiteCodeTaken(Conflict):
     code = "site_code_taken"
     title = "The customer has another site with this code"
+
+
+class BadVin(Invalid):
+    code = "bad_vin"
+    title = "The vehicle identification number is not valid"
+
+
+class VinTaken(Conflict):
+    code = "vin_taken"
+    title = "Another vehicle has this identification number"
 
 
 class NotACustomer(Conflict):
@@ -36,6 +48,7 @@ class UnknownPrefecture(Conflict):
 
 CONSTRAINTS = {
     "site_code_once": SiteCodeTaken,
+    "site_vin_once": VinTaken,
     "site_of_a_customer": NotACustomer,
     "contract_of_a_customer": NotACustomer,
     "site_prefecture": UnknownPrefecture,
@@ -45,6 +58,7 @@ CONSTRAINTS = {
 async def create(
     tx: Connection, sites: Sequence[SiteCreate], *, by: str, now: datetime
 ) -> list[UUID]:
+    sites = [with_vin_checked(site) for site in sites]
     ids = await store.insert(tx, sites, now)
     created = [
         Event("site", site_id, "site.created", {"code": site.code, "adcode": site.adcode})
@@ -52,6 +66,21 @@ async def create(
     ]
     await events.append(tx, created, actor=by, now=now)
     return ids
+
+
+def with_vin_checked(site: SiteCreate) -> SiteCreate:
+    """The same site with its VIN in capitals. Raises `BadVin` for a wrong one, and for one that
+    is missing from a vehicle or given to anything else."""
+    if (site.vin is not None) != (site.kind is SiteKind.VEHICLE):
+        fault = FieldError("/vin", "bad_vin", "a vehicle has a VIN, and nothing else has")
+        raise BadVin(fault.message, fields=[fault])
+    if site.vin is None:
+        return site
+    try:
+        return msgspec.structs.replace(site, vin=vin.validate(site.vin))
+    except vin.VinError as error:
+        fault = FieldError("/vin", "bad_vin", str(error))
+        raise BadVin(str(error), fields=[fault]) from error
 
 
 async def get(tx: Connection, site_id: UUID) -> SiteView:
@@ -70,7 +99,6 @@ async def change(
         raise NoSuchSite
     refuse_unless_current(row["version"], expected)
     changes = given(data)
-    editable = ("name", "adcode", "longitude", "latitude", "datum")
-    await store.update(tx, site_id, **{name: changes.get(name, row[name]) for name in editable})
+    await store.update(tx, site_id, {**row, **changes})
     await events.append(tx, [Event("site", site_id, "site.changed", changes)], actor=by, now=now)
     return await get(tx, site_id)

@@ -1,6 +1,6 @@
 """Sites in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,15 +9,19 @@ from asyncpg import Record
 from leasing.db.pool import Connection
 from schemas.sites import SiteCreate
 
-COLUMNS = "id, party_id, code, name, kind, adcode, longitude, latitude, datum, version, created_at"
+COLUMNS = """id, party_id, code, name, kind, adcode, longitude, latitude, datum, site_class, load_w,
+       required_autonomy_minutes, vin, version, created_at"""
 
 INSERT = """
-INSERT INTO site (party_id, code, name, kind, adcode, longitude, latitude, datum, created_at)
-SELECT party_id, code, name, kind, adcode, longitude, latitude, datum, $9
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
-              $6::float8[], $7::float8[], $8::text[])
+INSERT INTO site (party_id, code, name, kind, adcode, longitude, latitude, datum, site_class,
+                  load_w, required_autonomy_minutes, vin, created_at)
+SELECT party_id, code, name, kind, adcode, longitude, latitude, datum, site_class,
+       load_w, required_autonomy_minutes, vin, $13
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[],
+              $7::float8[], $8::text[], $9::text[], $10::int[], $11::int[], $12::text[])
        WITH ORDINALITY
-       AS given (party_id, code, name, kind, adcode, longitude, latitude, datum, position)
+       AS given (party_id, code, name, kind, adcode, longitude, latitude, datum, site_class,
+                 load_w, required_autonomy_minutes, vin, position)
  ORDER BY position
 RETURNING id
 """
@@ -35,6 +39,10 @@ async def insert(tx: Connection, sites: Sequence[SiteCreate], now: datetime) -> 
         [site.longitude for site in sites],
         [site.latitude for site in sites],
         [site.datum for site in sites],
+        [site.site_class for site in sites],
+        [site.load_w for site in sites],
+        [site.required_autonomy_minutes for site in sites],
+        [site.vin for site in sites],
         now,
     )
     return [row["id"] for row in rows]
@@ -84,19 +92,25 @@ UPDATE site
        longitude = $4,
        latitude = $5,
        datum = $6,
+       site_class = $7,
+       load_w = $8,
+       required_autonomy_minutes = $9,
        version = version + 1
  WHERE id = $1
 """
 
+EDITABLE = (
+    "name",
+    "adcode",
+    "longitude",
+    "latitude",
+    "datum",
+    "site_class",
+    "load_w",
+    "required_autonomy_minutes",
+)
 
-async def update(
-    tx: Connection,
-    site_id: UUID,
-    *,
-    name: str,
-    adcode: str,
-    longitude: float,
-    latitude: float,
-    datum: str,
-) -> None:
-    await tx.execute(UPDATE, site_id, name, adcode, longitude, latitude, datum)
+
+async def update(tx: Connection, site_id: UUID, values: Mapping[str, object]) -> None:
+    """Set every editable field of a site."""
+    await tx.execute(UPDATE, site_id, *[values[field] for field in EDITABLE])

@@ -1,0 +1,40 @@
+"""`docs/states.md`: what may follow what, from the tables that the rules read.
+
+`python -m tests.house.states` writes it anew; a test compares.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from leasing.batteries import model as batteries
+from leasing.contracts import model as contracts
+
+FILE = Path(__file__).parents[2] / "docs" / "states.md"
+
+HEAD = """\
+# States
+
+What may follow what. Written by `make states` from the tables that the rules read; a test compares.
+"""
+
+
+def page() -> str:
+    parts = [
+        HEAD,
+        table("Contract 租赁合同", contracts.NEXT_STATES),
+        table("Pack 电池包", batteries.NEXT_STATES),
+    ]
+    return "\n".join(parts)
+
+
+def table(title: str, following: Mapping[StrEnum, set[StrEnum]]) -> str:
+    rows = [
+        f"| {state} | {', '.join(sorted(following[state])) or 'nothing: it is the end'} |"
+        for state in following
+    ]
+    return "\n".join([f"## {title}", "", "| state | may become |", "|---|---|", *rows, ""])
+
+
+if __name__ == "__main__":
+    FILE.write_text(page(), "utf-8")
