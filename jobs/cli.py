@@ -76,8 +76,8 @@ async def database(settings: Settings | None = None) -> AsyncIterator["Database"
         except MigrationError as error:
             raise click.ClickException(str(error)) from error
         async with await connect(dsn, settings) as db:
-            if applied:
-                async with db.transaction() as tx:
+            async with db.transaction() as tx:
+                if applied or not await regions.is_complete(tx):
                     await regions.load(tx)
             yield db
 

@@ -38,3 +38,15 @@ async def load(tx: Connection) -> int:
     rows = [msgspec.structs.asdict(prefecture) for prefecture in prefectures()]
     await tx.executemany(UPSERT, [tuple(row[field] for field in FIELDS) for row in rows])
     return len(rows)
+
+
+IS_COMPLETE = """
+SELECT count(*) = $1
+  FROM prefecture
+"""
+
+
+async def is_complete(tx: Connection) -> bool:
+    """Whether the table was filled: a process may be killed between making and filling it."""
+    complete: bool = await tx.fetchval(IS_COMPLETE, len(prefectures()))
+    return complete
