@@ -134,6 +134,7 @@ def serve(host: str | None, port: int | None) -> None:
 async def serve_http(db: "Database", host: str, port: int) -> None:
     """Serve until a signal says stop."""
     import gc
+    import signal
 
     import uvicorn
 
@@ -146,7 +147,19 @@ async def serve_http(db: "Database", host: str, port: int) -> None:
     # would look at all of it again, time after time.
     gc.collect()
     gc.freeze()
-    await uvicorn.Server(config).serve()
+
+    class Server(uvicorn.Server):
+        """Uvicorn sends itself the signal that stopped it once more, and a SIGTERM would end the
+        process before the embedded database is stopped. Ours is over when serving is."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            yield
+
+    await Server(config).serve()
 
 
 @main.command()
