@@ -29,7 +29,7 @@ from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
-from leasing.parties import service as parties_service
+from leasing.parties import model as parties_model
 from leasing.sites import api as sites
 from leasing.sites import service as sites_service
 from leasing.system import api as system
@@ -39,7 +39,7 @@ from leasing.traceability import api as traceability
 
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
-    **parties_service.CONSTRAINTS,
+    **parties_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
     **batteries_service.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,

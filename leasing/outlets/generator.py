@@ -5,7 +5,7 @@ prefecture-level units of all 31 provinces, and 45 backbone recyclers. The list 
 published as data, so tests and demonstrations need one of the same size and shape. Nothing in it
 is real but the names and points of the divisions: outlets and recyclers say "示例" and
 "Generated" in their names, documents begin with GENERATED, and the credit codes carry the word
-EXAMPLE where a firm has its organisation code.
+EXAMPL where a firm has its organisation code.
 
 The same arguments give the same network on every Python from 3.11: `random.Random.random` is
 the one method whose sequence the language guarantees for a seed, so all choices are made from
@@ -25,7 +25,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from leasing.kit.money import allocate
-from leasing.parties.credit_code import check_character
+from leasing.parties.credit_code import check_character, organisation_check_character
 from leasing.regions.model import Prefecture, distance_km, prefectures
 
 OutletKind = Literal["collecting", "concentrated"]
@@ -196,7 +196,8 @@ def _homes(random: Random, units: Sequence[Prefecture], weights: Sequence[int]) 
 
 def _recycler(random: Random, index: int, home: Prefecture, as_of: date) -> GeneratedRecycler:
     number = index + 1
-    first17 = f"91{home.adcode}EXAMPLE{number:02d}"
+    organisation = f"EXAMPL{number:02d}"
+    first17 = f"91{home.adcode}{organisation}{organisation_check_character(organisation)}"
     return GeneratedRecycler(
         name_zh=f"示例再生利用企业 {number:02d}",
         name_en=f"Generated recycler {number:02d}",

@@ -19,6 +19,12 @@ async def patch(client: Client, path: str, version: str | None, json: Json) -> h
 async def editable(world: World, kind: str) -> tuple[str, Json, Json]:
     """A path and two different changes to what is there."""
     lessee = await build.customer(world)
+    if kind == "party":
+        return f"/v1/parties/{lessee['id']}", {"short_name": "One"}, {"short_name": "Two"}
+    if kind == "contact":
+        caller = {"name": "王工", "purpose": "billing", "email": "a@example.com"}
+        added = await world.staff.post(f"/v1/parties/{lessee['id']}/contacts", caller)
+        return f"/v1/contacts/{added['id']}", {"note": "One"}, {"note": "Two"}
     place = await build.site(world, lessee["id"])
     if kind == "site":
         return f"/v1/sites/{place['id']}", {"name": "One"}, {"name": "Two"}
@@ -27,7 +33,7 @@ async def editable(world: World, kind: str) -> tuple[str, Json, Json]:
     return f"/v1/contracts/{draft['id']}", {"payment_days": 1}, {"payment_days": 2}
 
 
-KINDS = pytest.mark.parametrize("kind", ["site", "contract"])
+KINDS = pytest.mark.parametrize("kind", ["site", "contract", "party", "contact"])
 
 
 @KINDS

@@ -99,8 +99,12 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 if "next_cursor" in json.dumps(page_schema(world.openapi, item))
             }
             concrete = {re.sub(r"/[0-9a-f-]{36}/", "/{pack_id}/", path) for path in LISTS}
-            # This one asks first whether there is such an invoice.
-            assert documented - concrete == {"/v1/invoices/{invoice_id}/lines"}
+            # These ask first whether there is such an invoice or party.
+            assert documented - concrete == {
+                "/v1/invoices/{invoice_id}/lines",
+                "/v1/parties/{party_id}/contacts",
+                "/v1/parties/{party_id}/roles",
+            }
             assert concrete <= documented
             for path in LISTS:
                 for limit in (0, -1, 201, 10**20):
