@@ -9,18 +9,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, ingest, one_row
+from bench import billing, ingest, one_row, packs
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
 
-PARTS = ("billing", "ingest", "get")
+PARTS = ("billing", "ingest", "get", "packs")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Sizes:
     connections: int
     seconds: float
     rounds: int
+    stock: int
+    plans: Path | None
 
 
 def timed() -> Callable[[str], None]:
@@ -60,6 +63,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await one_row.measure(
                 here, sizes.connections, sizes.seconds, sizes.rounds, say
             )
+        if "packs" in parts:
+            results += await packs.measure(here, sizes.stock, sizes.plans, say)
     return results
 
 
@@ -110,7 +115,9 @@ def table(results: list[Result]) -> Table:
 @click.option("--customers", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--history-months", default=1, show_default=True, help="Months billed before.")
 @click.option("--billing-runs", type=click.IntRange(1), help="How often; 5.")
-@click.option("--packs", default=1_000, show_default=True, help="Packs that send readings.")
+@click.option(
+    "--packs", "packs_sending", default=1_000, show_default=True, help="Packs that send readings."
+)
 @click.option("--batches", type=click.IntRange(2), help="Batches of readings; 20.")
 @click.option("--batch-size", default=10_000, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--ingest-connections", default=2, show_default=True, type=click.IntRange(1))
@@ -118,6 +125,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--connections", default=16, show_default=True, help="Connections that GET.")
 @click.option("--seconds", type=float, help="Of one round of GETs; 1.5.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of GETs; 9.")
+@click.option("--stock", type=click.IntRange(10_000), help="Packs to list and search; 1000000.")
+@click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
     parts: tuple[str, ...],
@@ -125,7 +134,7 @@ def main(
     customers: int,
     history_months: int,
     billing_runs: int | None,
-    packs: int,
+    packs_sending: int,
     batches: int | None,
     batch_size: int,
     ingest_connections: int,
@@ -133,6 +142,8 @@ def main(
     connections: int,
     seconds: float | None,
     rounds: int | None,
+    stock: int | None,
+    plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
     logs.configure("warning")
@@ -141,7 +152,7 @@ def main(
         customers=customers,
         history_months=history_months,
         billing_runs=billing_runs or (2 if quick else 5),
-        packs=packs,
+        packs=packs_sending,
         batches=batches or (10 if quick else 20),
         batch_size=batch_size,
         ingest_connections=ingest_connections,
@@ -149,6 +160,8 @@ def main(
         connections=connections,
         seconds=seconds or (1.0 if quick else 1.5),
         rounds=rounds or (3 if quick else 9),
+        stock=stock or (100_000 if quick else 1_000_000),
+        plans=plans,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     Console().print(table(results))

@@ -1,5 +1,67 @@
 -- Every table, as the migrations leave it. Written by `make schema`; a test compares.
 
+CREATE TABLE party (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    credit_code text,
+    home_adcode text,
+    generated boolean DEFAULT false NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name_en text,
+    short_name text,
+    registered_address text,
+    parent_id uuid,
+    parent_level integer,
+    level integer GENERATED ALWAYS AS (COALESCE((parent_level + 1), 0)) STORED NOT NULL,
+    billing_party_id uuid,
+    names text GENERATED ALWAYS AS (lower((((((name || '
+'::text) || COALESCE(short_name, ''::text)) || '
+'::text) || COALESCE(name_en, ''::text)) COLLATE pg_c_utf8))) STORED NOT NULL COLLATE pg_catalog.pg_c_utf8,
+    CONSTRAINT party_group_of_customers CHECK (((kind = 'customer'::text) OR ((parent_id IS NULL) AND (billing_party_id IS NULL)))),
+    CONSTRAINT party_kind CHECK ((kind = ANY (ARRAY['lessor'::text, 'customer'::text, 'recycler'::text, 'partner'::text]))),
+    CONSTRAINT party_level CHECK (((level >= 0) AND (level <= 7))),
+    CONSTRAINT party_name_en_not_blank CHECK ((btrim(name_en) <> ''::text)),
+    CONSTRAINT party_name_not_blank CHECK ((btrim(name) <> ''::text)),
+    CONSTRAINT party_parent_has_a_level CHECK (((parent_id IS NULL) = (parent_level IS NULL))),
+    CONSTRAINT party_registered_address_not_blank CHECK ((btrim(registered_address) <> ''::text)),
+    CONSTRAINT party_short_name_not_blank CHECK ((btrim(short_name) <> ''::text))
+);
+
+CREATE FUNCTION billing_party_of(party_id uuid) RETURNS uuid
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH RECURSIVE way(member, above, chosen, distance) AS (
+          SELECT party.id,
+             party.parent_id,
+             party.billing_party_id,
+             0 AS "?column?"
+            FROM party
+           WHERE (party.id = billing_party_of.party_id)
+         UNION ALL
+          SELECT party.id,
+             party.parent_id,
+             party.billing_party_id,
+             (way_1.distance + 1)
+            FROM (way way_1
+              JOIN party ON ((party.id = way_1.above)))
+           WHERE (way_1.chosen IS NULL)
+         )
+  SELECT
+         CASE
+             WHEN (way.above IS NULL) THEN COALESCE(way.chosen, billing_party_of.party_id)
+             ELSE way.chosen
+         END AS chosen
+    FROM way
+   ORDER BY way.distance DESC
+  LIMIT 1;
+END;
+
+CREATE FUNCTION pieces(given text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ARRAY(SELECT DISTINCT substr(pieces.given, start.start, size.size) AS substr FROM generate_series(1, length(pieces.given)) start(start), generate_series(1, 2) size(size));
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -50,6 +112,28 @@ BEGIN
   IF EXISTS (SELECT FROM charge WHERE line_id = NEW.id AND upper(during) > NEW.ended_on) THEN
     RAISE EXCEPTION 'line % was billed beyond %', NEW.id, NEW.ended_on
       USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_line_ends_after_billing';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_origin_circle() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('leasing.pack_origin', 0));
+  IF EXISTS (
+    WITH RECURSIVE ancestor AS (
+      SELECT NEW.origin_id AS ancestor_id
+       UNION
+      SELECT pack_origin.origin_id
+        FROM ancestor
+        JOIN pack_origin ON pack_origin.pack_id = ancestor_id
+       WHERE pack_origin.origin_id IS NOT NULL
+    )
+    SELECT FROM ancestor WHERE ancestor_id = NEW.pack_id
+  ) THEN
+    RAISE EXCEPTION 'pack % would be made from itself', NEW.pack_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'pack_origin_never_circular';
   END IF;
   RETURN NULL;
 END $$;
@@ -109,6 +193,39 @@ CREATE TABLE billing_run (
     CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
 );
 
+CREATE TABLE capacity_test (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    tested_on date NOT NULL,
+    method text NOT NULL,
+    temperature_c double precision NOT NULL,
+    c_rate double precision NOT NULL,
+    depth_percent integer NOT NULL,
+    discharged_mah integer NOT NULL,
+    capacity_mah integer GENERATED ALWAYS AS (
+CASE
+    WHEN (depth_percent = 100) THEN discharged_mah
+    ELSE NULL::integer
+END) STORED,
+    energy_wh bigint,
+    internal_resistance_uohm integer,
+    laboratory text NOT NULL,
+    report_number text NOT NULL,
+    document_sha256 text,
+    signatory text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT capacity_test_c_rate CHECK (((c_rate > (0)::double precision) AND (c_rate <= (20)::double precision))),
+    CONSTRAINT capacity_test_depth CHECK (((depth_percent >= 1) AND (depth_percent <= 100))),
+    CONSTRAINT capacity_test_discharged CHECK ((discharged_mah > 0)),
+    CONSTRAINT capacity_test_document CHECK ((document_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT capacity_test_energy CHECK ((energy_wh > 0)),
+    CONSTRAINT capacity_test_method CHECK ((method = ANY (ARRAY['gbt34015'::text, 'site_check_discharge'::text, 'maker'::text, 'other'::text]))),
+    CONSTRAINT capacity_test_resistance CHECK ((internal_resistance_uohm > 0)),
+    CONSTRAINT capacity_test_signed CHECK ((btrim(signatory) <> ''::text)),
+    CONSTRAINT capacity_test_standard_goes_to_the_end CHECK (((method <> 'gbt34015'::text) OR (depth_percent = 100))),
+    CONSTRAINT capacity_test_temperature CHECK (((temperature_c >= ('-40'::integer)::double precision) AND (temperature_c <= (85)::double precision)))
+);
+
 CREATE TABLE charge (
     id uuid DEFAULT uuidv7() NOT NULL,
     invoice_id uuid NOT NULL,
@@ -135,6 +252,24 @@ CREATE TABLE clock (
     CONSTRAINT clock_stored_only_in_sandbox CHECK (((now_at IS NOT NULL) = sandbox)),
     CONSTRAINT clock_target_not_behind CHECK ((target_at >= now_at)),
     CONSTRAINT clock_target_only_in_sandbox CHECK (((target_at IS NULL) OR sandbox))
+);
+
+CREATE TABLE contact (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid NOT NULL,
+    name text NOT NULL,
+    purpose text NOT NULL,
+    phone text,
+    email text,
+    note text,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    removed_at timestamp with time zone,
+    CONSTRAINT contact_can_be_reached CHECK (((phone IS NOT NULL) OR (email IS NOT NULL))),
+    CONSTRAINT contact_email CHECK ((email ~ '^[^@\s]+@[^@\s]+$'::text)),
+    CONSTRAINT contact_name_not_blank CHECK ((btrim(name) <> ''::text)),
+    CONSTRAINT contact_phone CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
+    CONSTRAINT contact_purpose CHECK ((purpose = ANY (ARRAY['billing'::text, 'operations'::text, 'emergency'::text, 'legal'::text])))
 );
 
 CREATE TABLE contract (
@@ -384,22 +519,55 @@ CREATE TABLE pack (
     acquired_on date NOT NULL,
     recycled_on date,
     created_at timestamp with time zone NOT NULL,
+    max_voltage_mv integer,
+    min_voltage_mv integer,
+    maker_energy_wh bigint,
+    maker text,
+    vin text,
+    carmaker text,
+    vehicle_model text,
+    removed_on date,
+    version integer DEFAULT 1 NOT NULL,
+    rated_energy_wh bigint GENERATED ALWAYS AS (COALESCE(maker_energy_wh, ((((rated_voltage_mv)::bigint * rated_capacity_mah) + 500000) / 1000000))),
     CONSTRAINT pack_cells_in_series CHECK (((cells_in_series >= 1) AND (cells_in_series <= 1000))),
     CONSTRAINT pack_chemistry CHECK ((chemistry ~ '^[A-GZ]$'::text)),
     CONSTRAINT pack_full_cell CHECK (((full_cell_mv >= 1000) AND (full_cell_mv <= 5000))),
+    CONSTRAINT pack_maker_energy CHECK ((maker_energy_wh > 0)),
     CONSTRAINT pack_mass CHECK ((mass_kg > 0)),
+    CONSTRAINT pack_max_voltage CHECK ((max_voltage_mv >= rated_voltage_mv)),
+    CONSTRAINT pack_min_below_rated CHECK ((min_voltage_mv <= rated_voltage_mv)),
+    CONSTRAINT pack_min_voltage CHECK ((min_voltage_mv > 0)),
     CONSTRAINT pack_rated_capacity CHECK ((rated_capacity_mah > 0)),
     CONSTRAINT pack_rated_voltage CHECK ((rated_voltage_mv > 0)),
     CONSTRAINT pack_recycled CHECK (((recycled_on IS NOT NULL) = (state = 'recycled'::text))),
-    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text])))
+    CONSTRAINT pack_removed_before_acquired CHECK ((removed_on <= acquired_on)),
+    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text]))),
+    CONSTRAINT pack_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
 CREATE TABLE pack_code (
     pack_id uuid NOT NULL,
     scheme text NOT NULL,
-    code text NOT NULL,
-    is_current boolean NOT NULL,
-    CONSTRAINT pack_code_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'maker_serial'::text, 'unrecognised'::text])))
+    code text NOT NULL COLLATE pg_catalog."C",
+    is_printed boolean CONSTRAINT pack_code_is_current_not_null NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
+    assigned_by text,
+    valid daterange DEFAULT daterange(NULL::date, NULL::date) NOT NULL,
+    is_current boolean GENERATED ALWAYS AS ((is_printed AND upper_inf(valid))) STORED CONSTRAINT pack_code_is_current_not_null1 NOT NULL,
+    CONSTRAINT pack_code_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text, 'maker_serial'::text, 'unrecognised'::text]))),
+    CONSTRAINT pack_code_serial_of_a_maker CHECK (((scheme <> 'maker_serial'::text) OR (assigned_by IS NOT NULL))),
+    CONSTRAINT pack_code_valid_not_empty CHECK ((NOT isempty(valid)))
+);
+
+CREATE TABLE pack_origin (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    origin_id uuid,
+    scheme text,
+    code text COLLATE pg_catalog."C",
+    CONSTRAINT pack_origin_not_itself CHECK ((origin_id <> pack_id)),
+    CONSTRAINT pack_origin_pack_or_code CHECK (((num_nonnulls(origin_id, code) = 1) AND ((code IS NULL) = (scheme IS NULL)))),
+    CONSTRAINT pack_origin_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text, 'maker_serial'::text, 'unrecognised'::text])))
 );
 
 CREATE TABLE pack_return (
@@ -422,17 +590,52 @@ CREATE TABLE pack_telemetry (
 )
 WITH (fillfactor='50');
 
-CREATE TABLE party (
+CREATE TABLE part (
     id uuid DEFAULT uuidv7() NOT NULL,
     kind text NOT NULL,
-    name text NOT NULL,
-    credit_code text,
-    home_adcode text,
-    generated boolean DEFAULT false NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
+    scheme text NOT NULL,
+    code text NOT NULL COLLATE pg_catalog."C",
+    assigned_by text,
     created_at timestamp with time zone NOT NULL,
-    CONSTRAINT party_kind CHECK ((kind = ANY (ARRAY['lessor'::text, 'customer'::text, 'recycler'::text]))),
-    CONSTRAINT party_name_not_blank CHECK ((btrim(name) <> ''::text))
+    CONSTRAINT part_kind CHECK ((kind = ANY (ARRAY['module'::text, 'cell'::text]))),
+    CONSTRAINT part_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text, 'maker_serial'::text, 'unrecognised'::text]))),
+    CONSTRAINT part_serial_of_a_maker CHECK (((scheme <> 'maker_serial'::text) OR (assigned_by IS NOT NULL)))
+);
+
+CREATE TABLE part_stay (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    part_id uuid NOT NULL,
+    pack_id uuid,
+    within_id uuid,
+    within_kind text GENERATED ALWAYS AS (
+CASE
+    WHEN (within_id IS NOT NULL) THEN 'module'::text
+    ELSE NULL::text
+END) STORED,
+    depth integer NOT NULL,
+    during daterange NOT NULL,
+    place_id uuid GENERATED ALWAYS AS (COALESCE(pack_id, '00000000-0000-0000-0000-000000000000'::uuid)) STORED NOT NULL,
+    depth_above integer GENERATED ALWAYS AS ((depth - 1)) STORED,
+    CONSTRAINT part_stay_depth CHECK (((depth >= 1) AND (depth <= 10))),
+    CONSTRAINT part_stay_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
+    CONSTRAINT part_stay_top CHECK (((within_id IS NULL) = (depth = 1)))
+);
+
+CREATE TABLE party_role (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid NOT NULL,
+    party_kind text NOT NULL,
+    role text NOT NULL,
+    valid daterange NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT party_role_of_its_kind CHECK (
+CASE role
+    WHEN 'lessee'::text THEN (party_kind = 'customer'::text)
+    WHEN 'payer'::text THEN (party_kind <> 'lessor'::text)
+    ELSE true
+END),
+    CONSTRAINT party_role_role CHECK ((role = ANY (ARRAY['lessee'::text, 'payer'::text, 'maintainer'::text, 'carrier'::text, 'dismantler'::text, 'repurposer'::text, 'battery_maker'::text, 'carmaker'::text]))),
+    CONSTRAINT party_role_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
 CREATE TABLE placement (
@@ -596,6 +799,12 @@ ALTER TABLE ONLY billing_run
 ALTER TABLE ONLY billing_run
     ADD CONSTRAINT billing_run_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY capacity_test
+    ADD CONSTRAINT capacity_test_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY capacity_test
+    ADD CONSTRAINT capacity_test_report_once UNIQUE (pack_id, laboratory, report_number);
+
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_days_once UNIQUE (line_id, component, during WITHOUT OVERLAPS);
 
@@ -604,6 +813,9 @@ ALTER TABLE ONLY charge
 
 ALTER TABLE ONLY clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY contact
+    ADD CONSTRAINT contact_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_id_lessee UNIQUE (id, lessee_id);
@@ -696,7 +908,19 @@ ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY pack_code
-    ADD CONSTRAINT pack_code_once PRIMARY KEY (code, scheme);
+    ADD CONSTRAINT pack_code_id PRIMARY KEY (id);
+
+ALTER TABLE ONLY pack_code
+    ADD CONSTRAINT pack_code_one_printed EXCLUDE USING gist (pack_id WITH =, valid WITH &&) WHERE (is_printed);
+
+ALTER TABLE ONLY pack_origin
+    ADD CONSTRAINT pack_origin_code_once UNIQUE (pack_id, code);
+
+ALTER TABLE ONLY pack_origin
+    ADD CONSTRAINT pack_origin_once UNIQUE (pack_id, origin_id);
+
+ALTER TABLE ONLY pack_origin
+    ADD CONSTRAINT pack_origin_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY pack
     ADD CONSTRAINT pack_pkey PRIMARY KEY (id);
@@ -710,6 +934,21 @@ ALTER TABLE ONLY pack_return
 ALTER TABLE ONLY pack_telemetry
     ADD CONSTRAINT pack_telemetry_pkey PRIMARY KEY (pack_id);
 
+ALTER TABLE ONLY part
+    ADD CONSTRAINT part_identity UNIQUE (id, kind);
+
+ALTER TABLE ONLY part
+    ADD CONSTRAINT part_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_part_once UNIQUE (part_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_place UNIQUE (part_id, place_id, depth, during WITHOUT OVERLAPS);
+
 ALTER TABLE ONLY party
     ADD CONSTRAINT party_credit_code_once UNIQUE (credit_code);
 
@@ -717,7 +956,16 @@ ALTER TABLE ONLY party
     ADD CONSTRAINT party_id_kind UNIQUE (id, kind);
 
 ALTER TABLE ONLY party
+    ADD CONSTRAINT party_identity UNIQUE (id, level, kind);
+
+ALTER TABLE ONLY party
     ADD CONSTRAINT party_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY party_role
+    ADD CONSTRAINT party_role_id UNIQUE (id);
+
+ALTER TABLE ONLY party_role
+    ADD CONSTRAINT party_role_one_at_a_time PRIMARY KEY (party_id, role, valid WITHOUT OVERLAPS);
 
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_line_once UNIQUE (line_id, during WITHOUT OVERLAPS);
@@ -770,7 +1018,13 @@ ALTER TABLE ONLY trace_record
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
 
+CREATE INDEX capacity_test_by_pack ON capacity_test USING btree (pack_id, id);
+
+CREATE INDEX capacity_test_full ON capacity_test USING btree (pack_id, tested_on, id) WHERE (capacity_mah IS NOT NULL);
+
 CREATE INDEX charge_by_invoice ON charge USING btree (invoice_id, id);
+
+CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
 
@@ -796,15 +1050,53 @@ CREATE INDEX outlet_by_prefecture ON outlet USING btree (adcode, code);
 
 CREATE INDEX outlet_by_recycler ON outlet USING btree (recycler_id);
 
+CREATE INDEX pack_by_chemistry ON pack USING btree (chemistry, id);
+
+CREATE INDEX pack_by_make ON pack USING btree (made_on, id);
+
+CREATE INDEX pack_by_maker ON pack USING btree (maker, id);
+
+CREATE INDEX pack_by_rating ON pack USING btree (rated_capacity_mah, rated_voltage_mv, id);
+
 CREATE INDEX pack_by_state ON pack USING btree (state, id);
 
-CREATE INDEX pack_code_by_pack ON pack_code USING btree (pack_id);
+CREATE INDEX pack_code_by_code ON pack_code USING btree (code);
 
-CREATE UNIQUE INDEX pack_code_one_current ON pack_code USING btree (pack_id) WHERE is_current;
+CREATE INDEX pack_code_current ON pack_code USING btree (pack_id) WHERE is_current;
+
+CREATE UNIQUE INDEX pack_code_once ON pack_code USING btree (code) WHERE (scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text]));
+
+CREATE UNIQUE INDEX pack_code_once_per_pack ON pack_code USING btree (pack_id, code, scheme);
+
+CREATE UNIQUE INDEX pack_code_serial_once ON pack_code USING btree (code, lower(assigned_by)) WHERE (scheme = 'maker_serial'::text);
+
+CREATE INDEX pack_origin_by_code ON pack_origin USING btree (code) WHERE (code IS NOT NULL);
+
+CREATE INDEX pack_origin_by_origin ON pack_origin USING btree (origin_id) WHERE (origin_id IS NOT NULL);
 
 CREATE INDEX pack_return_by_pack ON pack_return USING btree (pack_id, returned_on);
 
 CREATE INDEX pack_telemetry_to_evaluate ON pack_telemetry USING btree (pack_id) WHERE (unevaluated_from IS NOT NULL);
+
+CREATE INDEX part_by_code ON part USING btree (code);
+
+CREATE UNIQUE INDEX part_code_once ON part USING btree (code) WHERE (scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text]));
+
+CREATE UNIQUE INDEX part_serial_once ON part USING btree (code, lower(assigned_by)) WHERE (scheme = 'maker_serial'::text);
+
+CREATE INDEX part_stay_by_module ON part_stay USING btree (within_id) WHERE (within_id IS NOT NULL);
+
+CREATE INDEX part_stay_by_pack ON part_stay USING btree (pack_id);
+
+CREATE INDEX part_stay_by_part ON part_stay USING btree (part_id);
+
+CREATE INDEX part_stay_in_pack ON part_stay USING btree (pack_id, within_id) WHERE upper_inf(during);
+
+CREATE INDEX party_by_billing_party ON party USING btree (billing_party_id);
+
+CREATE INDEX party_by_name ON party USING gin (pieces(names)) WITH (fastupdate=off);
+
+CREATE INDEX party_by_parent ON party USING btree (parent_id, id);
 
 CREATE UNIQUE INDEX party_one_lessor ON party USING btree (kind) WHERE (kind = 'lessor'::text);
 
@@ -813,6 +1105,8 @@ CREATE INDEX routing_by_outlet ON routing USING btree (outlet_id, state);
 CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
 
 CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
+
+CREATE TRIGGER capacity_test_append_only BEFORE DELETE OR UPDATE ON capacity_test FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -830,6 +1124,8 @@ CREATE TRIGGER journal_entry_append_only BEFORE DELETE OR UPDATE ON journal_entr
 
 CREATE TRIGGER lease_line_ends_after_billing AFTER UPDATE OF ended_on ON lease_line FOR EACH ROW WHEN ((new.ended_on IS NOT NULL)) EXECUTE FUNCTION refuse_end_before_billing();
 
+CREATE TRIGGER pack_origin_never_circular AFTER INSERT OR UPDATE ON pack_origin FOR EACH ROW WHEN ((new.origin_id IS NOT NULL)) EXECUTE FUNCTION refuse_origin_circle();
+
 CREATE TRIGGER posting_append_only BEFORE DELETE OR UPDATE ON posting FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE CONSTRAINT TRIGGER posting_entry_balances AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_entry();
@@ -845,11 +1141,17 @@ ALTER TABLE ONLY acceptance
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY capacity_test
+    ADD CONSTRAINT capacity_test_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY contact
+    ADD CONSTRAINT contact_of_a_party FOREIGN KEY (party_id) REFERENCES party(id);
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_of_a_customer FOREIGN KEY (lessee_id, lessee_kind) REFERENCES party(id, kind);
@@ -905,11 +1207,38 @@ ALTER TABLE ONLY outlet
 ALTER TABLE ONLY pack_code
     ADD CONSTRAINT pack_code_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY pack_origin
+    ADD CONSTRAINT pack_origin_origin_id_fkey FOREIGN KEY (origin_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY pack_origin
+    ADD CONSTRAINT pack_origin_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
 ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_part_id_fkey FOREIGN KEY (part_id) REFERENCES part(id);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_within_a_module FOREIGN KEY (within_id, within_kind) REFERENCES part(id, kind);
+
+ALTER TABLE ONLY part_stay
+    ADD CONSTRAINT part_stay_within_the_same_pack FOREIGN KEY (within_id, place_id, depth_above, PERIOD during) REFERENCES part_stay(part_id, place_id, depth, PERIOD during) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY party
+    ADD CONSTRAINT party_billing_party FOREIGN KEY (billing_party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY party
+    ADD CONSTRAINT party_parent FOREIGN KEY (parent_id, parent_level, kind) REFERENCES party(id, level, kind) ON UPDATE CASCADE;
+
+ALTER TABLE ONLY party_role
+    ADD CONSTRAINT party_role_of_a_party FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
 
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_accepted FOREIGN KEY (acceptance_id, line_id, pack_id) REFERENCES acceptance(id, line_id, pack_id);
@@ -958,6 +1287,14 @@ CREATE POLICY acceptance_own ON acceptance FOR SELECT TO leasing_customer USING 
    FROM lease_line
   WHERE (lease_line.id = acceptance.line_id))));
 
+ALTER TABLE capacity_test ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY capacity_test_audit ON capacity_test FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY capacity_test_own ON capacity_test FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+   FROM pack
+  WHERE (pack.id = capacity_test.pack_id))));
+
 ALTER TABLE charge ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY charge_audit ON charge FOR SELECT TO leasing_auditor USING (true);
@@ -965,6 +1302,12 @@ CREATE POLICY charge_audit ON charge FOR SELECT TO leasing_auditor USING (true);
 CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM invoice
   WHERE (invoice.id = charge.invoice_id))));
+
+ALTER TABLE contact ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY contact_audit ON contact FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY contact_own ON contact FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE contract ENABLE ROW LEVEL SECURITY;
 
@@ -1042,6 +1385,14 @@ CREATE POLICY pack_code_routed ON pack_code FOR SELECT TO leasing_recycler USING
    FROM routing
   WHERE ((routing.pack_id = pack_code.pack_id) AND (routing.state <> 'released'::text)))));
 
+ALTER TABLE pack_origin ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_origin_audit ON pack_origin FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY pack_origin_own ON pack_origin FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+   FROM pack
+  WHERE (pack.id = pack_origin.pack_id))));
+
 CREATE POLICY pack_own ON pack FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM placement
   WHERE ((placement.pack_id = pack.id) AND upper_inf(placement.during)))));
@@ -1066,11 +1417,33 @@ CREATE POLICY pack_telemetry_own ON pack_telemetry FOR SELECT TO leasing_custome
    FROM placement
   WHERE ((placement.pack_id = pack_telemetry.pack_id) AND upper_inf(placement.during) AND (((pack_telemetry.latest_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
 
+ALTER TABLE part ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY part_audit ON part FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY part_own ON part FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+   FROM part_stay
+  WHERE (part_stay.part_id = part.id))));
+
+ALTER TABLE part_stay ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY part_stay_audit ON part_stay FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY part_stay_own ON part_stay FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+   FROM pack
+  WHERE (pack.id = part_stay.pack_id))));
+
 ALTER TABLE party ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY party_audit ON party FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY party_itself ON party FOR SELECT TO leasing_customer, leasing_recycler USING (((id = (current_setting('leasing.party'::text))::uuid) OR (kind = 'lessor'::text)));
+
+ALTER TABLE party_role ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY party_role_audit ON party_role FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY party_role_own ON party_role FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE placement ENABLE ROW LEVEL SECURITY;
 
@@ -1126,15 +1499,27 @@ CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor U
 
 CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+GRANT SELECT ON TABLE party TO leasing_customer;
+GRANT SELECT ON TABLE party TO leasing_recycler;
+GRANT SELECT ON TABLE party TO leasing_auditor;
+
 GRANT SELECT ON TABLE acceptance TO leasing_customer;
 GRANT SELECT ON TABLE acceptance TO leasing_auditor;
 
 GRANT SELECT ON TABLE billing_run TO leasing_auditor;
 
+GRANT SELECT ON TABLE capacity_test TO leasing_customer;
+GRANT SELECT ON TABLE capacity_test TO leasing_recycler;
+GRANT SELECT ON TABLE capacity_test TO leasing_auditor;
+
 GRANT SELECT ON TABLE charge TO leasing_customer;
 GRANT SELECT ON TABLE charge TO leasing_auditor;
 
 GRANT SELECT ON TABLE clock TO leasing_auditor;
+
+GRANT SELECT ON TABLE contact TO leasing_customer;
+GRANT SELECT ON TABLE contact TO leasing_recycler;
+GRANT SELECT ON TABLE contact TO leasing_auditor;
 
 GRANT SELECT ON TABLE contract TO leasing_customer;
 GRANT SELECT ON TABLE contract TO leasing_auditor;
@@ -1179,15 +1564,27 @@ GRANT SELECT ON TABLE pack_code TO leasing_customer;
 GRANT SELECT ON TABLE pack_code TO leasing_auditor;
 GRANT SELECT ON TABLE pack_code TO leasing_recycler;
 
+GRANT SELECT ON TABLE pack_origin TO leasing_customer;
+GRANT SELECT ON TABLE pack_origin TO leasing_recycler;
+GRANT SELECT ON TABLE pack_origin TO leasing_auditor;
+
 GRANT SELECT ON TABLE pack_return TO leasing_customer;
 GRANT SELECT ON TABLE pack_return TO leasing_auditor;
 
 GRANT SELECT ON TABLE pack_telemetry TO leasing_customer;
 GRANT SELECT ON TABLE pack_telemetry TO leasing_auditor;
 
-GRANT SELECT ON TABLE party TO leasing_customer;
-GRANT SELECT ON TABLE party TO leasing_recycler;
-GRANT SELECT ON TABLE party TO leasing_auditor;
+GRANT SELECT ON TABLE part TO leasing_customer;
+GRANT SELECT ON TABLE part TO leasing_recycler;
+GRANT SELECT ON TABLE part TO leasing_auditor;
+
+GRANT SELECT ON TABLE part_stay TO leasing_customer;
+GRANT SELECT ON TABLE part_stay TO leasing_recycler;
+GRANT SELECT ON TABLE part_stay TO leasing_auditor;
+
+GRANT SELECT ON TABLE party_role TO leasing_customer;
+GRANT SELECT ON TABLE party_role TO leasing_recycler;
+GRANT SELECT ON TABLE party_role TO leasing_auditor;
 
 GRANT SELECT ON TABLE placement TO leasing_customer;
 GRANT SELECT ON TABLE placement TO leasing_auditor;

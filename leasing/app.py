@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from leasing.access.gate import Gate
 from leasing.batteries import api as batteries
-from leasing.batteries import service as batteries_service
+from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
 from leasing.billing import model as billing_model
 from leasing.contracts import api as contracts
@@ -41,7 +41,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
-    **batteries_service.CONSTRAINTS,
+    **batteries_model.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,

@@ -1,40 +1,41 @@
-"""Packs: acquiring them, and moving them from state to state."""
+"""Packs: acquiring them, correcting them, and moving them from state to state."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from leasing.batteries import codes, store
-from leasing.batteries.codes import BatteryCode, BatteryCodeError, Form
-from leasing.batteries.model import BadPackCode, NoSuchPack, PackCodeTaken, refuse_unless_next
-from leasing.batteries.store import NewPack, Pack
+import msgspec
+
+from leasing.batteries import codes, rules, store
+from leasing.batteries.codes import BatteryCode, BatteryCodeError
+from leasing.batteries.model import BadPack, BadPackCode, NoSuchPack, refuse_unless_next
+from leasing.batteries.store import NewCode, NewPack, Pack
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
+from leasing.kit import vin
 from leasing.kit.errors import FieldError
-from leasing.kit.rows import convert
+from leasing.kit.rows import convert, given
 from leasing.kit.time import civil_date
+from leasing.kit.versions import refuse_unless_current
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
-from schemas.packs import CodeScheme, PackCreate, PackState, PackView
-
-CONSTRAINTS = {"pack_code_once": PackCodeTaken}
-
-SCHEMES = {Form.NEW: CodeScheme.GBT34014, Form.CASCADE: CodeScheme.GBT34014_CASCADE}
+from schemas.packs import CodeScheme, PackCreate, PackPatch, PackState, PackView
 
 
 async def acquire(
     tx: Connection, packs: Sequence[PackCreate], *, by: str, now: datetime
 ) -> list[UUID]:
-    """Take packs into stock. Raises `BadPackCode` with every fault of every code at once."""
-    decoded = [read_code(pack, civil_date(now)) for pack in packs]
-    ids = await store.insert(
-        tx, [new_pack(pack, code) for pack, code in zip(packs, decoded, strict=True)], now
-    )
+    """Take packs into stock. Raises `BadPackCode` with every fault of a code at once, and
+    `BadPack` with everything else that cannot be true."""
+    today = civil_date(now)
+    decoded = [read_code(pack, today) for pack in packs]
+    made = [new_pack(pack, code, today) for pack, code in zip(packs, decoded, strict=True)]
+    ids = await store.insert(tx, made, now)
     rows = [
-        (pack_id, scheme, text, is_current)
+        row
         for pack_id, pack, code in zip(ids, packs, decoded, strict=True)
-        for scheme, text, is_current in all_codes(pack, code)
+        for row in all_codes(pack_id, pack, code)
     ]
     await store.insert_codes(tx, rows)
     steps = [
@@ -67,31 +68,76 @@ def read_code(pack: PackCreate, today: date) -> BatteryCode:
     return code
 
 
-def new_pack(pack: PackCreate, code: BatteryCode) -> NewPack:
-    return NewPack(
+def new_pack(pack: PackCreate, code: BatteryCode, today: date) -> NewPack:
+    """Raises `BadPack`."""
+    made = NewPack(
         chemistry=code.chemistry,
+        maker=code.manufacturer,
         made_on=code.made_on,
         cells_in_series=pack.cells_in_series,
         rated_voltage_mv=pack.rated_voltage_mv,
         rated_capacity_mah=pack.rated_capacity_mah,
+        maker_energy_wh=pack.maker_energy_wh,
+        max_voltage_mv=pack.max_voltage_mv,
+        min_voltage_mv=pack.min_voltage_mv,
         full_cell_mv=pack.full_cell_mv,
         mass_kg=pack.mass_kg,
         acquired_on=pack.acquired_on,
+        vin=pack.vin,
+        carmaker=pack.carmaker,
+        vehicle_model=pack.vehicle_model,
+        removed_on=pack.removed_on,
     )
+    return msgspec.structs.replace(made, vin=checked(msgspec.structs.asdict(made), today))
 
 
-def all_codes(pack: PackCreate, code: BatteryCode) -> list[tuple[str, str, bool]]:
-    """`(scheme, code, is it current)` for the pack's own code and those it had before. An old
-    code that nobody can read is kept as it stands: refusing it would lose the battery's past."""
-    found: list[tuple[str, str, bool]] = [(SCHEMES[code.form], code.text, True)]
+def checked(pack: dict[str, object], today: date) -> str | None:
+    """The VIN of a pack in capitals. Raises `BadPack` with all that cannot be true of it."""
+    faults = list(rules.pack_faults(pack, today))
+    number = None
+    try:
+        number = vin.validate(str(pack["vin"])) if pack["vin"] is not None else None
+    except vin.VinError as error:
+        faults.append(FieldError("/vin", "bad_vin", str(error)))
+    if faults:
+        raise BadPack("; ".join(fault.message for fault in faults), fields=faults)
+    return number
+
+
+def all_codes(pack_id: UUID, pack: PackCreate, code: BatteryCode) -> list[NewCode]:
+    """The pack's own code and those it had before. An old code that nobody can read is kept as
+    it stands: refusing it would lose the battery's past."""
+    own = NewCode(
+        pack_id, rules.SCHEMES[code.form], code.text, code.manufacturer, True, code.made_on
+    )
+    found = [own]
     for original in dict.fromkeys(map(codes.normalise, pack.original_codes)):
         try:
-            scheme = SCHEMES[codes.decode(original).form]
+            read = codes.decode(original)
+            scheme, assigned_by = rules.SCHEMES[read.form], read.manufacturer
         except BatteryCodeError:
-            scheme = CodeScheme.UNRECOGNISED
+            scheme, assigned_by = CodeScheme.UNRECOGNISED, None
         if original != code.text:
-            found.append((scheme, original, False))
+            found.append(NewCode(pack_id, scheme, original, assigned_by, False))
     return found
+
+
+async def change(
+    tx: Connection, pack_id: UUID, data: PackPatch, expected: int, *, by: str, now: datetime
+) -> PackView:
+    """Correct what was given. Raises `VersionChanged` when another editor was first."""
+    row = await store.lock_whole(tx, pack_id)
+    if row is None:
+        raise NoSuchPack
+    refuse_unless_current(row["version"], expected)
+    changes = given(data)
+    values = {**row, **changes}
+    values["vin"] = checked(values, civil_date(now))
+    if "vin" in changes:
+        changes["vin"] = values["vin"]
+    await store.update(tx, pack_id, values)
+    await events.append(tx, [Event("pack", pack_id, "pack.changed", changes)], actor=by, now=now)
+    return await get(tx, pack_id)
 
 
 async def lock(tx: Connection, pack_id: UUID) -> Pack:

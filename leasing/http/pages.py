@@ -21,6 +21,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at mos
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
 
 FIRST = UUID(int=0)
+LAST = UUID(int=2**128 - 1)
 
 
 class BadCursor(Invalid):
@@ -52,6 +53,11 @@ def decode(cursor: str, type_: type[Item]) -> Item:
 def after_id(cursor: str | None) -> UUID:
     """Where to go on in a list ordered by id."""
     return FIRST if cursor is None else decode(cursor, tuple[UUID])[0]
+
+
+def before_id(cursor: str | None) -> UUID:
+    """Where to go on in a list ordered by id, the newest first."""
+    return LAST if cursor is None else decode(cursor, tuple[UUID])[0]
 
 
 class HasId(Protocol):

@@ -9,10 +9,11 @@ import msgspec
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
+from leasing.kit import vin
 from leasing.kit.errors import Conflict, FieldError, Invalid, NotFound
 from leasing.kit.rows import convert, given
 from leasing.kit.versions import refuse_unless_current
-from leasing.sites import store, vin
+from leasing.sites import store
 from schemas.sites import SiteCreate, SiteKind, SitePatch, SiteView
 
 

@@ -30,6 +30,7 @@ LISTS = [
     "/v1/events",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/health-checks",
+    f"/v1/packs/{UUID(int=1)}/capacity-tests",
 ]
 
 

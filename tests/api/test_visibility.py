@@ -160,10 +160,11 @@ def test_the_party_does_not_survive_the_release_of_its_connection(database):
 
 
 def reading_routes(openapi: Any) -> list[tuple[str, list[str]]]:
-    """Every GET behind the edge, with its parameters that are ids or codes."""
+    """Every GET behind the edge, with its parameters that are ids or codes. A search, which
+    cannot be asked for nothing, has tests of its own."""
     found = []
     for path, item in openapi["paths"].items():
-        if path.startswith("/v1/") and "get" in item:
+        if path.startswith("/v1/") and "get" in item and not path.endswith("/search"):
             query = [
                 parameter["name"]
                 for parameter in item["get"].get("parameters", [])

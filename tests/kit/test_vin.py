@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasing.sites import vin
+from leasing.kit import vin
 
 # Published examples of the rule: the regulation's own (49 CFR 565) and the all-ones number.
 KNOWN = ("1M8GDM9AXKP042788", "11111111111111111")
