@@ -70,6 +70,19 @@ BEGIN
     USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_append_only';
 END $$;
 
+CREATE FUNCTION refuse_change_except() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'DELETE'
+     OR to_jsonb(NEW) - TG_ARGV <> to_jsonb(OLD) - TG_ARGV
+     OR to_jsonb(OLD) ->> TG_ARGV[0] IS NOT NULL THEN
+    RAISE EXCEPTION 'rows of % are never deleted, and change once only', TG_TABLE_NAME
+      USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_append_only';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_change_of_final_invoice() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -181,6 +194,40 @@ CREATE TABLE api_key (
     CONSTRAINT api_key_outsiders_have_a_party CHECK (((party_id IS NOT NULL) = (role = ANY (ARRAY['customer'::text, 'recycler'::text])))),
     CONSTRAINT api_key_role CHECK ((role = ANY (ARRAY['staff'::text, 'customer'::text, 'recycler'::text, 'auditor'::text])))
 );
+
+CREATE TABLE attachment (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    subject_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    media_type text NOT NULL,
+    size_bytes integer NOT NULL,
+    filename text NOT NULL,
+    visible_to_customer boolean NOT NULL,
+    added_by text NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    removed_at timestamp with time zone,
+    removed_by text,
+    removal_reason text,
+    held_sha256 bytea GENERATED ALWAYS AS (
+CASE
+    WHEN (removed_at IS NULL) THEN sha256
+    ELSE NULL::bytea
+END) STORED,
+    CONSTRAINT attachment_filename CHECK (((btrim(filename) <> ''::text) AND (char_length(filename) <= 200))),
+    CONSTRAINT attachment_media_type CHECK ((media_type = ANY (ARRAY['application/pdf'::text, 'image/png'::text, 'image/jpeg'::text, 'image/webp'::text, 'image/heic'::text, 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'::text, 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'::text, 'text/csv'::text, 'text/plain'::text]))),
+    CONSTRAINT attachment_removal_reason CHECK ((btrim(removal_reason) <> ''::text)),
+    CONSTRAINT attachment_removed CHECK ((num_nonnulls(removed_at, removed_by, removal_reason) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT attachment_sha256 CHECK ((length(sha256) = 32)),
+    CONSTRAINT attachment_size CHECK ((size_bytes > 0))
+);
+
+CREATE TABLE attachment_content (
+    sha256 bytea NOT NULL,
+    bytes bytea NOT NULL,
+    CONSTRAINT attachment_content_is_what_was_hashed CHECK ((sha256 = sha256(bytes))),
+    CONSTRAINT attachment_content_not_empty CHECK ((length(bytes) > 0))
+);
+ALTER TABLE ONLY attachment_content ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
 CREATE TABLE billing_run (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -298,6 +345,50 @@ CREATE TABLE contract (
     CONSTRAINT contract_state CHECK ((state = ANY (ARRAY['draft'::text, 'active'::text, 'ended'::text]))),
     CONSTRAINT contract_term_bounded CHECK (((NOT isempty(term)) AND (NOT lower_inf(term)) AND (NOT upper_inf(term)))),
     CONSTRAINT contract_vat CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric)))
+);
+
+CREATE TABLE custom_choice (
+    field_id uuid NOT NULL,
+    choice text NOT NULL,
+    "position" integer NOT NULL
+);
+
+CREATE TABLE custom_field (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    subject_kind text NOT NULL,
+    key text NOT NULL,
+    label_zh text NOT NULL,
+    label_en text NOT NULL,
+    type text NOT NULL,
+    unit text,
+    minimum numeric,
+    maximum numeric,
+    required boolean NOT NULL,
+    visible_to_customer boolean NOT NULL,
+    retired_at timestamp with time zone,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT custom_field_key_form CHECK ((key ~ '^[a-z][a-z0-9_]{0,39}$'::text)),
+    CONSTRAINT custom_field_limits_in_order CHECK ((minimum <= maximum)),
+    CONSTRAINT custom_field_limits_of_a_number CHECK (((type = ANY (ARRAY['integer'::text, 'decimal'::text])) OR (num_nonnulls(minimum, maximum, unit) = 0))),
+    CONSTRAINT custom_field_subject_kind CHECK ((subject_kind = ANY (ARRAY['pack'::text, 'site'::text, 'contract'::text]))),
+    CONSTRAINT custom_field_type CHECK ((type = ANY (ARRAY['text'::text, 'integer'::text, 'decimal'::text, 'boolean'::text, 'date'::text, 'choice'::text])))
+);
+
+CREATE TABLE custom_value (
+    field_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    kind text NOT NULL,
+    type text NOT NULL,
+    text_value text,
+    integer_value bigint,
+    decimal_value numeric,
+    boolean_value boolean,
+    date_value date,
+    choice_value text,
+    CONSTRAINT custom_value_decimal_is_a_number CHECK ((decimal_value <> ALL (ARRAY['NaN'::numeric, 'Infinity'::numeric, '-Infinity'::numeric]))),
+    CONSTRAINT custom_value_of_its_type CHECK ((((text_value IS NOT NULL) = (type = 'text'::text)) AND ((integer_value IS NOT NULL) = (type = 'integer'::text)) AND ((decimal_value IS NOT NULL) = (type = 'decimal'::text)) AND ((boolean_value IS NOT NULL) = (type = 'boolean'::text)) AND ((date_value IS NOT NULL) = (type = 'date'::text)) AND ((choice_value IS NOT NULL) = (type = 'choice'::text)))),
+    CONSTRAINT custom_value_text CHECK (((char_length(text_value) >= 1) AND (char_length(text_value) <= 500)))
 );
 
 CREATE TABLE disposition (
@@ -475,6 +566,22 @@ CREATE TABLE migration (
     number integer NOT NULL,
     name text NOT NULL,
     sha256 text NOT NULL
+);
+
+CREATE TABLE note (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    subject_id uuid NOT NULL,
+    text text NOT NULL,
+    visible_to_customer boolean NOT NULL,
+    author text NOT NULL,
+    written_at timestamp with time zone NOT NULL,
+    struck_at timestamp with time zone,
+    struck_by text,
+    strike_reason text,
+    CONSTRAINT note_strike_reason CHECK ((btrim(strike_reason) <> ''::text)),
+    CONSTRAINT note_struck CHECK ((num_nonnulls(struck_at, struck_by, strike_reason) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT note_text CHECK (((btrim(text, ' 	
+'::text) <> ''::text) AND (char_length(text) <= 5000)))
 );
 
 CREATE TABLE outlet (
@@ -764,6 +871,34 @@ CREATE TABLE site (
     CONSTRAINT site_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
+CREATE TABLE subject (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    pack_id uuid GENERATED ALWAYS AS (
+CASE kind
+    WHEN 'pack'::text THEN id
+    ELSE NULL::uuid
+END) STORED,
+    site_id uuid GENERATED ALWAYS AS (
+CASE kind
+    WHEN 'site'::text THEN id
+    ELSE NULL::uuid
+END) STORED,
+    contract_id uuid GENERATED ALWAYS AS (
+CASE kind
+    WHEN 'contract'::text THEN id
+    ELSE NULL::uuid
+END) STORED,
+    fields_version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT subject_kind CHECK ((kind = ANY (ARRAY['pack'::text, 'site'::text, 'contract'::text])))
+);
+
+CREATE TABLE subject_tag (
+    subject_id uuid NOT NULL,
+    tag text NOT NULL,
+    CONSTRAINT subject_tag_is_normal CHECK (((tag IS NFC NORMALIZED) AND ((char_length(tag) >= 1) AND (char_length(tag) <= 40))))
+);
+
 CREATE TABLE trace_record (
     id uuid DEFAULT uuidv7() NOT NULL,
     pack_id uuid NOT NULL,
@@ -792,6 +927,15 @@ ALTER TABLE ONLY api_key
 
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_prefix_once UNIQUE (prefix);
+
+ALTER TABLE ONLY attachment_content
+    ADD CONSTRAINT attachment_content_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY attachment
+    ADD CONSTRAINT attachment_once UNIQUE (subject_id, held_sha256);
+
+ALTER TABLE ONLY attachment
+    ADD CONSTRAINT attachment_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY billing_run
     ADD CONSTRAINT billing_run_once UNIQUE (period);
@@ -825,6 +969,21 @@ ALTER TABLE ONLY contract
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY custom_choice
+    ADD CONSTRAINT custom_choice_once PRIMARY KEY (field_id, choice);
+
+ALTER TABLE ONLY custom_field
+    ADD CONSTRAINT custom_field_identity UNIQUE (id, subject_kind, type);
+
+ALTER TABLE ONLY custom_field
+    ADD CONSTRAINT custom_field_key_once UNIQUE (subject_kind, key);
+
+ALTER TABLE ONLY custom_field
+    ADD CONSTRAINT custom_field_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY custom_value
+    ADD CONSTRAINT custom_value_once PRIMARY KEY (field_id, subject_id);
 
 ALTER TABLE ONLY disposition
     ADD CONSTRAINT disposition_identity UNIQUE (id, pack_id);
@@ -900,6 +1059,9 @@ ALTER TABLE ONLY lease_line
 
 ALTER TABLE ONLY migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY note
+    ADD CONSTRAINT note_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_code_once UNIQUE (code);
@@ -1012,11 +1174,24 @@ ALTER TABLE ONLY site
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_vin_once UNIQUE (vin);
 
+ALTER TABLE ONLY subject
+    ADD CONSTRAINT subject_identity UNIQUE (id, kind);
+
+ALTER TABLE ONLY subject
+    ADD CONSTRAINT subject_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY subject_tag
+    ADD CONSTRAINT subject_tag_once PRIMARY KEY (subject_id, tag);
+
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_in_sequence UNIQUE (pack_id, sequence);
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
+
+CREATE INDEX attachment_by_content ON attachment USING btree (held_sha256) WHERE (held_sha256 IS NOT NULL);
+
+CREATE INDEX attachment_by_subject ON attachment USING btree (subject_id, id);
 
 CREATE INDEX capacity_test_by_pack ON capacity_test USING btree (pack_id, id);
 
@@ -1027,6 +1202,8 @@ CREATE INDEX charge_by_invoice ON charge USING btree (invoice_id, id);
 CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
+
+CREATE INDEX custom_value_by_subject ON custom_value USING btree (subject_id);
 
 CREATE INDEX domain_event_in_order ON domain_event USING btree (xact, id);
 
@@ -1045,6 +1222,8 @@ CREATE INDEX job_run_unfinished ON job_run USING btree (as_of, job) WHERE (state
 CREATE INDEX lease_line_by_site ON lease_line USING btree (site_id);
 
 CREATE INDEX lease_line_to_bill ON lease_line USING btree (lessee_id, id) WHERE (started_on IS NOT NULL);
+
+CREATE INDEX note_by_subject ON note USING btree (subject_id, id);
 
 CREATE INDEX outlet_by_prefecture ON outlet USING btree (adcode, code);
 
@@ -1106,6 +1285,10 @@ CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
 
 CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
 
+CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
+
+CREATE TRIGGER attachment_append_only BEFORE DELETE OR UPDATE ON attachment FOR EACH ROW EXECUTE FUNCTION refuse_change_except('removed_at', 'removed_by', 'removal_reason', 'held_sha256');
+
 CREATE TRIGGER capacity_test_append_only BEFORE DELETE OR UPDATE ON capacity_test FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1124,6 +1307,8 @@ CREATE TRIGGER journal_entry_append_only BEFORE DELETE OR UPDATE ON journal_entr
 
 CREATE TRIGGER lease_line_ends_after_billing AFTER UPDATE OF ended_on ON lease_line FOR EACH ROW WHEN ((new.ended_on IS NOT NULL)) EXECUTE FUNCTION refuse_end_before_billing();
 
+CREATE TRIGGER note_append_only BEFORE DELETE OR UPDATE ON note FOR EACH ROW EXECUTE FUNCTION refuse_change_except('struck_at', 'struck_by', 'strike_reason');
+
 CREATE TRIGGER pack_origin_never_circular AFTER INSERT OR UPDATE ON pack_origin FOR EACH ROW WHEN ((new.origin_id IS NOT NULL)) EXECUTE FUNCTION refuse_origin_circle();
 
 CREATE TRIGGER posting_append_only BEFORE DELETE OR UPDATE ON posting FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1141,6 +1326,12 @@ ALTER TABLE ONLY acceptance
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY attachment
+    ADD CONSTRAINT attachment_content_is_kept FOREIGN KEY (held_sha256) REFERENCES attachment_content(sha256);
+
+ALTER TABLE ONLY attachment
+    ADD CONSTRAINT attachment_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
+
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
@@ -1155,6 +1346,18 @@ ALTER TABLE ONLY contact
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_of_a_customer FOREIGN KEY (lessee_id, lessee_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY custom_choice
+    ADD CONSTRAINT custom_choice_field FOREIGN KEY (field_id) REFERENCES custom_field(id);
+
+ALTER TABLE ONLY custom_value
+    ADD CONSTRAINT custom_value_of_its_choices FOREIGN KEY (field_id, choice_value) REFERENCES custom_choice(field_id, choice);
+
+ALTER TABLE ONLY custom_value
+    ADD CONSTRAINT custom_value_of_its_field FOREIGN KEY (field_id, kind, type) REFERENCES custom_field(id, subject_kind, type);
+
+ALTER TABLE ONLY custom_value
+    ADD CONSTRAINT custom_value_of_its_subject FOREIGN KEY (subject_id, kind) REFERENCES subject(id, kind);
 
 ALTER TABLE ONLY disposition
     ADD CONSTRAINT disposition_inspected FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
@@ -1197,6 +1400,9 @@ ALTER TABLE ONLY lease_line
 
 ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_site_of_the_lessee FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
+
+ALTER TABLE ONLY note
+    ADD CONSTRAINT note_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
@@ -1273,6 +1479,18 @@ ALTER TABLE ONLY site
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
 
+ALTER TABLE ONLY subject
+    ADD CONSTRAINT subject_contract FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY subject
+    ADD CONSTRAINT subject_pack FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY subject
+    ADD CONSTRAINT subject_site FOREIGN KEY (site_id) REFERENCES site(id);
+
+ALTER TABLE ONLY subject_tag
+    ADD CONSTRAINT subject_tag_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
+
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
@@ -1286,6 +1504,22 @@ CREATE POLICY acceptance_audit ON acceptance FOR SELECT TO leasing_auditor USING
 CREATE POLICY acceptance_own ON acceptance FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = acceptance.line_id))));
+
+ALTER TABLE attachment ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY attachment_audit ON attachment FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE attachment_content ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY attachment_content_audit ON attachment_content FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY attachment_content_own ON attachment_content FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM attachment
+  WHERE (attachment.held_sha256 = attachment_content.sha256))));
+
+CREATE POLICY attachment_own ON attachment FOR SELECT TO leasing_customer USING ((visible_to_customer AND (EXISTS ( SELECT
+   FROM subject
+  WHERE (subject.id = attachment.subject_id)))));
 
 ALTER TABLE capacity_test ENABLE ROW LEVEL SECURITY;
 
@@ -1314,6 +1548,30 @@ ALTER TABLE contract ENABLE ROW LEVEL SECURITY;
 CREATE POLICY contract_audit ON contract FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY contract_own ON contract FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE custom_choice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY custom_choice_audit ON custom_choice FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY custom_choice_shown ON custom_choice FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM custom_field
+  WHERE (custom_field.id = custom_choice.field_id))));
+
+ALTER TABLE custom_field ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY custom_field_audit ON custom_field FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY custom_field_shown ON custom_field FOR SELECT TO leasing_customer USING (visible_to_customer);
+
+ALTER TABLE custom_value ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY custom_value_audit ON custom_value FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY custom_value_own ON custom_value FOR SELECT TO leasing_customer USING (((EXISTS ( SELECT
+   FROM custom_field
+  WHERE (custom_field.id = custom_value.field_id))) AND (EXISTS ( SELECT
+   FROM subject
+  WHERE (subject.id = custom_value.subject_id)))));
 
 ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
 
@@ -1362,6 +1620,14 @@ ALTER TABLE lease_line ENABLE ROW LEVEL SECURITY;
 CREATE POLICY lease_line_audit ON lease_line FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY lease_line_own ON lease_line FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY note_audit ON note FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY note_own ON note FOR SELECT TO leasing_customer USING ((visible_to_customer AND (EXISTS ( SELECT
+   FROM subject
+  WHERE (subject.id = note.subject_id)))));
 
 ALTER TABLE outlet ENABLE ROW LEVEL SECURITY;
 
@@ -1493,6 +1759,22 @@ CREATE POLICY site_audit ON site FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY site_own ON site FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE subject ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY subject_audit ON subject FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY subject_own ON subject FOR SELECT TO leasing_customer USING (((EXISTS ( SELECT
+   FROM pack
+  WHERE (pack.id = subject.pack_id))) OR (EXISTS ( SELECT
+   FROM site
+  WHERE (site.id = subject.site_id))) OR (EXISTS ( SELECT
+   FROM contract
+  WHERE (contract.id = subject.contract_id)))));
+
+ALTER TABLE subject_tag ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY subject_tag_audit ON subject_tag FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE trace_record ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor USING (true);
@@ -1505,6 +1787,12 @@ GRANT SELECT ON TABLE party TO leasing_auditor;
 
 GRANT SELECT ON TABLE acceptance TO leasing_customer;
 GRANT SELECT ON TABLE acceptance TO leasing_auditor;
+
+GRANT SELECT ON TABLE attachment TO leasing_customer;
+GRANT SELECT ON TABLE attachment TO leasing_auditor;
+
+GRANT SELECT ON TABLE attachment_content TO leasing_customer;
+GRANT SELECT ON TABLE attachment_content TO leasing_auditor;
 
 GRANT SELECT ON TABLE billing_run TO leasing_auditor;
 
@@ -1523,6 +1811,15 @@ GRANT SELECT ON TABLE contact TO leasing_auditor;
 
 GRANT SELECT ON TABLE contract TO leasing_customer;
 GRANT SELECT ON TABLE contract TO leasing_auditor;
+
+GRANT SELECT ON TABLE custom_choice TO leasing_customer;
+GRANT SELECT ON TABLE custom_choice TO leasing_auditor;
+
+GRANT SELECT ON TABLE custom_field TO leasing_customer;
+GRANT SELECT ON TABLE custom_field TO leasing_auditor;
+
+GRANT SELECT ON TABLE custom_value TO leasing_customer;
+GRANT SELECT ON TABLE custom_value TO leasing_auditor;
 
 GRANT SELECT ON TABLE disposition TO leasing_auditor;
 
@@ -1552,6 +1849,9 @@ GRANT SELECT ON TABLE journal_entry TO leasing_auditor;
 
 GRANT SELECT ON TABLE lease_line TO leasing_customer;
 GRANT SELECT ON TABLE lease_line TO leasing_auditor;
+
+GRANT SELECT ON TABLE note TO leasing_customer;
+GRANT SELECT ON TABLE note TO leasing_auditor;
 
 GRANT SELECT ON TABLE outlet TO leasing_recycler;
 GRANT SELECT ON TABLE outlet TO leasing_auditor;
@@ -1609,6 +1909,11 @@ GRANT SELECT ON TABLE routing TO leasing_auditor;
 
 GRANT SELECT ON TABLE site TO leasing_customer;
 GRANT SELECT ON TABLE site TO leasing_auditor;
+
+GRANT SELECT ON TABLE subject TO leasing_customer;
+GRANT SELECT ON TABLE subject TO leasing_auditor;
+
+GRANT SELECT ON TABLE subject_tag TO leasing_auditor;
 
 GRANT SELECT ON TABLE trace_record TO leasing_customer;
 GRANT SELECT ON TABLE trace_record TO leasing_recycler;

@@ -10,6 +10,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from leasing.access.gate import Gate
+from leasing.annotations import api as annotations
+from leasing.annotations import model as annotations_model
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -43,6 +45,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **sites_service.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,
+    **annotations_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
 }
@@ -55,6 +58,7 @@ HANDLERS = [
     *traceability.HANDLERS,
     *sites.HANDLERS,
     *contracts.HANDLERS,
+    *annotations.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
     *billing.HANDLERS,

@@ -39,6 +39,7 @@ STATUS: dict[type[DomainError], int] = {
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
+    errors.UnsupportedType: 415,
     errors.Unprocessable: 422,
     errors.PreconditionRequired: 428,
     errors.Unavailable: 503,

@@ -106,6 +106,13 @@ class TooLarge(DomainError):
     title = "Too much at once"
 
 
+class UnsupportedType(DomainError):
+    """The content is of a type that we do not take, or not of the type it is said to be."""
+
+    code = "unsupported_type"
+    title = "We do not take content of this type"
+
+
 class Unprocessable(DomainError):
     """Only for an Idempotency-Key used again with another body."""
 

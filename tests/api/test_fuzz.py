@@ -145,7 +145,9 @@ def writing_routes(openapi: Any) -> list[tuple[str, str, Any]]:
     for path, item in openapi["paths"].items():
         for method in set(item) - {"get"}:
             body = item[method].get("requestBody")
-            schema = body["content"]["application/json"]["schema"] if body else None
+            # A route that takes files is sent JSON all the same.
+            content = body["content"].get("application/json", {}) if body else {}
+            schema = content.get("schema")
             found.append((path, method, schema))
     return sorted(found, key=lambda route: route[:2])
 

@@ -28,6 +28,9 @@ LISTS = [
     "/v1/routings",
     "/v1/job-runs",
     "/v1/events",
+    "/v1/tags",
+    "/v1/tagged",
+    "/v1/custom-fields",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/health-checks",
     f"/v1/packs/{UUID(int=1)}/capacity-tests",
@@ -100,11 +103,15 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 if "next_cursor" in json.dumps(page_schema(world.openapi, item))
             }
             concrete = {re.sub(r"/[0-9a-f-]{36}/", "/{pack_id}/", path) for path in LISTS}
-            # These ask first whether there is such an invoice or party.
+            # These ask first whether there is such an invoice, such a party, such a field, such a thing.
+            below = {f"/v1/{kind}s/{{{kind}_id}}" for kind in ("pack", "site", "contract")}
             assert documented - concrete == {
                 "/v1/invoices/{invoice_id}/lines",
                 "/v1/parties/{party_id}/contacts",
                 "/v1/parties/{party_id}/roles",
+                "/v1/custom-fields/{field_id}/subjects",
+                *[f"{path}/notes" for path in below],
+                *[f"{path}/attachments" for path in below],
             }
             assert concrete <= documented
             for path in LISTS:
