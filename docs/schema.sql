@@ -871,6 +871,16 @@ CREATE TABLE site (
     CONSTRAINT site_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
+CREATE TABLE site_string (
+    site_id uuid NOT NULL,
+    number integer NOT NULL,
+    system_voltage_mv integer NOT NULL,
+    slots int4range NOT NULL,
+    CONSTRAINT site_string_number CHECK (((number >= 1) AND (number <= 1000))),
+    CONSTRAINT site_string_slots CHECK (((NOT isempty(slots)) AND (slots <@ int4range(1, 1001)))),
+    CONSTRAINT site_string_system_voltage CHECK ((system_voltage_mv > 0))
+);
+
 CREATE TABLE subject (
     id uuid NOT NULL,
     kind text NOT NULL,
@@ -1171,6 +1181,12 @@ ALTER TABLE ONLY site
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY site_string
+    ADD CONSTRAINT site_string_number_once PRIMARY KEY (site_id, number);
+
+ALTER TABLE ONLY site_string
+    ADD CONSTRAINT site_string_slot_once EXCLUDE USING gist (site_id WITH =, slots WITH &&);
+
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_vin_once UNIQUE (vin);
 
@@ -1188,6 +1204,8 @@ ALTER TABLE ONLY trace_record
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
+
+CREATE INDEX acceptance_by_pack ON acceptance USING btree (pack_id, accepted_on) INCLUDE (tested_capacity_mah);
 
 CREATE INDEX attachment_by_content ON attachment USING btree (held_sha256) WHERE (held_sha256 IS NOT NULL);
 
@@ -1212,6 +1230,8 @@ CREATE INDEX duty_by_due ON duty USING btree (due_on, id) WHERE (closed_on IS NU
 CREATE INDEX duty_by_line ON duty USING btree (line_id);
 
 CREATE UNIQUE INDEX duty_one_open ON duty USING btree (pack_id, kind) WHERE (closed_on IS NULL);
+
+CREATE INDEX health_check_estimates ON health_check USING btree (pack_id, as_of) INCLUDE (lower_mah) WHERE (lower_mah IS NOT NULL);
 
 CREATE INDEX idempotent_answer_by_age ON idempotent_answer USING btree (created_at);
 
@@ -1478,6 +1498,9 @@ ALTER TABLE ONLY site
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
+
+ALTER TABLE ONLY site_string
+    ADD CONSTRAINT site_string_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
 
 ALTER TABLE ONLY subject
     ADD CONSTRAINT subject_contract FOREIGN KEY (contract_id) REFERENCES contract(id);
@@ -1759,6 +1782,14 @@ CREATE POLICY site_audit ON site FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY site_own ON site FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE site_string ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY site_string_audit ON site_string FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY site_string_own ON site_string FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM site
+  WHERE (site.id = site_string.site_id))));
+
 ALTER TABLE subject ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY subject_audit ON subject FOR SELECT TO leasing_auditor USING (true);
@@ -1909,6 +1940,9 @@ GRANT SELECT ON TABLE routing TO leasing_auditor;
 
 GRANT SELECT ON TABLE site TO leasing_customer;
 GRANT SELECT ON TABLE site TO leasing_auditor;
+
+GRANT SELECT ON TABLE site_string TO leasing_customer;
+GRANT SELECT ON TABLE site_string TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject TO leasing_customer;
 GRANT SELECT ON TABLE subject TO leasing_auditor;

@@ -29,6 +29,7 @@ from leasing.http.fields import JsonRequest
 from leasing.http.problems import exception_handlers
 from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
+from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
@@ -61,6 +62,7 @@ HANDLERS = [
     *annotations.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
+    *matching.HANDLERS,
     *billing.HANDLERS,
     *end_of_life.HANDLERS,
 ]

@@ -80,3 +80,36 @@ class SiteView(Outgoing, frozen=True):
     vin: str | None
     version: int
     created_at: datetime
+
+
+Slot = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class StringPut(Incoming, frozen=True, kw_only=True):
+    """A cabinet string (电池组串): packs side by side on one bus."""
+
+    number: Annotated[int, Meta(ge=1, le=1000)]
+    system_voltage_mv: Annotated[int, Meta(ge=1, le=2_000_000)]
+    """Rated voltage of the packs that belong here: 51,200 for 16 LFP cells in series."""
+    first_slot: Slot
+    last_slot: Slot
+    """The last one that belongs to the string."""
+
+
+class StringsPut(Incoming, frozen=True):
+    """All strings of a site. One that is not named is no longer there; a slot outside any is a
+    string of its own."""
+
+    strings: Annotated[list[StringPut], Meta(max_length=100)]
+
+
+class StringView(Outgoing, frozen=True):
+    number: int
+    system_voltage_mv: int
+    first_slot: int
+    last_slot: int
+
+
+class StringsView(Outgoing, frozen=True):
+    site_id: UUID
+    strings: list[StringView]

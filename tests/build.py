@@ -158,13 +158,18 @@ async def world(db: Database, on: date | None = TODAY) -> AsyncIterator[World]:
     yield made
 
 
-def battery_code(made_on: date = date(2021, 12, 4), chemistry: str = Chemistry.LFP) -> str:
+def battery_code(
+    made_on: date = date(2021, 12, 4),
+    chemistry: str = Chemistry.LFP,
+    manufacturer: str = "9ZZ",
+    specification: str = "51",
+) -> str:
     """A code that no other test uses."""
     return encode(
-        manufacturer="9ZZ",
+        manufacturer=manufacturer,
         product_type=ProductType.PACK,
         chemistry=Chemistry(chemistry),
-        specification="51",
+        specification=specification,
         traceability="TEST001",
         made_on=made_on,
         serial=next(NUMBERS),
@@ -263,6 +268,44 @@ async def pack(world: World, **changes: Any) -> Json:
             **changes,
         },
     )
+    return made
+
+
+INSERT_ESTIMATE = """
+INSERT INTO health_check (pack_id, as_of, verdict, method, capacity_mah, lower_mah, upper_mah,
+                          measured_at, evidence)
+VALUES ($1, $2, 'pass', 'coulomb.anchored', $3 + 1000, $3, $3 + 2000, $2::date, '{}')
+"""
+
+
+async def estimate(
+    world: World, pack_id: str, lower_mah: int, as_of: date = date(2026, 6, 1)
+) -> None:
+    """A health check whose 90 % interval begins at a capacity."""
+    async with world.db.transaction() as tx:
+        await tx.execute(INSERT_ESTIMATE, UUID(pack_id), as_of, lower_mah)
+
+
+async def estimated_pack(world: World, lower_mah: int = 90_000, **changes: Any) -> Json:
+    """A pack in stock whose capacity was estimated."""
+    made = await pack(world, **changes)
+    await estimate(world, made["id"], lower_mah)
+    return made
+
+
+def string(number: int, first: int, last: int, system_voltage_mv: int = 51_200) -> Json:
+    return {
+        "number": number,
+        "system_voltage_mv": system_voltage_mv,
+        "first_slot": first,
+        "last_slot": last,
+    }
+
+
+async def put_strings(world: World, site_id: str, *strings: Json) -> Json:
+    path = f"/v1/sites/{site_id}/strings"
+    answer = await world.staff.ask("PUT", path, json={"strings": list(strings)})
+    made: Json = expect(answer, 200)
     return made
 
 

@@ -162,6 +162,12 @@ def when_editing(*more: int) -> dict[int, ResponseSpec]:
     return documented(401, 403, 412, 413, 415, 428, 500, 503, *more)
 
 
+def when_putting(*more: int) -> dict[int, ResponseSpec]:
+    """What a PUT behind the edge may answer instead. It says what shall be, whatever was, so it
+    needs no version and no Idempotency-Key."""
+    return documented(401, 403, 413, 415, 500, 503, *more)
+
+
 def exception_handlers(
     constraints: Mapping[str, Callable[..., DomainError]],
 ) -> dict[type[Exception] | int, Handler]:

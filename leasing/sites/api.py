@@ -2,16 +2,16 @@
 
 from uuid import UUID
 
-from litestar import Response, get, patch, post
+from litestar import Response, get, patch, post, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from leasing.http.edge import CUSTOMERS, By, Now, Tx
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
-from leasing.http.problems import when_editing, when_posting, when_reading
+from leasing.http.problems import when_editing, when_posting, when_putting, when_reading
 from leasing.kit.rows import convert_all
-from leasing.sites import service, store
-from schemas.sites import SiteCreate, SitePatch, SiteView
+from leasing.sites import cabinets, service, store
+from schemas.sites import SiteCreate, SitePatch, SiteView, StringsPut, StringsView
 
 
 @post("/sites", responses=when_posting())
@@ -56,4 +56,24 @@ async def change_site(
     return Response(site, headers={"etag": etag(site.version)})
 
 
-HANDLERS = [create_site, list_sites, get_site, change_site]
+@get(
+    "/sites/{site_id:uuid}/strings",
+    opt={"access": CUSTOMERS},
+    responses=when_reading(404),
+)
+async def get_strings(tx: Tx, site_id: FromPath[UUID]) -> StringsView:
+    """The cabinet strings of a site, in order of their numbers."""
+    return StringsView(site_id=site_id, strings=await cabinets.of_site(tx, site_id))
+
+
+@put("/sites/{site_id:uuid}/strings", responses=when_putting(404, 409))
+async def put_strings(
+    tx: Tx, caller: By, now: Now, site_id: FromPath[UUID], data: JSONBody[StringsPut]
+) -> StringsView:
+    """Say which slots hang together, for the whole site at once. The same list again changes
+    nothing. What is left out is no longer there, unless packs that stand in it forbid."""
+    made = await cabinets.put(tx, site_id, data, by=str(caller), now=now)
+    return StringsView(site_id=site_id, strings=made)
+
+
+HANDLERS = [create_site, list_sites, get_site, change_site, get_strings, put_strings]

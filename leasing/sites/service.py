@@ -13,7 +13,7 @@ from leasing.kit import vin
 from leasing.kit.errors import Conflict, FieldError, Invalid, NotFound
 from leasing.kit.rows import convert, given
 from leasing.kit.versions import refuse_unless_current
-from leasing.sites import store
+from leasing.sites import store, strings
 from schemas.sites import SiteCreate, SiteKind, SitePatch, SiteView
 
 
@@ -53,6 +53,7 @@ CONSTRAINTS = {
     "site_of_a_customer": NotACustomer,
     "contract_of_a_customer": NotACustomer,
     "site_prefecture": UnknownPrefecture,
+    **strings.CONSTRAINTS,
 }
 
 

@@ -103,10 +103,11 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 if "next_cursor" in json.dumps(page_schema(world.openapi, item))
             }
             concrete = {re.sub(r"/[0-9a-f-]{36}/", "/{pack_id}/", path) for path in LISTS}
-            # These ask first whether there is such an invoice, such a party, such a field, such a thing.
+            # These ask first whether there is such an invoice, party, field, line or thing.
             below = {f"/v1/{kind}s/{{{kind}_id}}" for kind in ("pack", "site", "contract")}
             assert documented - concrete == {
                 "/v1/invoices/{invoice_id}/lines",
+                "/v1/lines/{line_id}/candidates",
                 "/v1/parties/{party_id}/contacts",
                 "/v1/parties/{party_id}/roles",
                 "/v1/custom-fields/{field_id}/subjects",
