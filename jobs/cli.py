@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -367,6 +368,88 @@ def demo(fresh: bool, serve: bool, host: str | None, port: int | None) -> None:
             raise
     except (InUse, NotOurs, MigrationError) as error:
         raise click.ClickException(str(error)) from error
+
+
+KINDS = click.Choice(["sites", "vehicles", "packs"])
+BY_SUFFIX = {".csv": "csv", ".xlsx": "xlsx"}
+
+
+def format_of(file: Path) -> str:
+    found = BY_SUFFIX.get(file.suffix.lower())
+    if found is None:
+        raise click.BadParameter(f"{file.name} ends in neither .csv nor .xlsx")
+    return found
+
+
+@main.command("export")
+@click.argument("kind", type=KINDS)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--party", type=click.UUID, help="Only the sites or vehicles of this customer.")
+@click.option("--state", help="Only packs in this state.")
+def export_sheet(kind: str, file: Path, lang: str, party: UUID | None, state: str | None) -> None:
+    """Write sites, vehicles or packs to a .csv or .xlsx FILE."""
+    from leasing.sheets import service
+    from schemas.packs import PackState
+    from schemas.sheets import SheetFormat, SheetKind, SheetLanguage
+
+    if (kind == "packs" and party) or (kind != "packs" and state):
+        raise click.UsageError("--party chooses sites and vehicles, --state chooses packs")
+    try:
+        in_state = PackState(state) if state else None
+    except ValueError as error:
+        raise click.BadParameter(f"one of {', '.join(PackState)}", param_hint="--state") from error
+    format_ = SheetFormat(format_of(file))
+
+    async def work() -> bytes:
+        async with database() as db, db.transaction(read_only=True) as tx:
+            return await service.export(
+                tx, SheetKind(kind), format_, SheetLanguage(lang), party_id=party, state=in_state
+            )
+
+    file.write_bytes(run(work()))
+    say(f"{kind} are in {file}")
+
+
+@main.command("import")
+@click.argument("kind", type=KINDS)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
+@click.option("--partial", is_flag=True, help="Write the good rows although others are refused.")
+@click.option("--sheet", help="Which sheet of an XLSX; the first without it.")
+@click.option(
+    "--errors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A CSV to write refused rows to, each with its reasons; it can be mended and imported.",
+)
+def import_sheet(
+    kind: str, file: Path, dry_run: bool, partial: bool, sheet: str | None, errors: Path | None
+) -> None:
+    """Enter and change sites, vehicles or packs from a .csv or .xlsx FILE."""
+    from jobs import sheets
+    from leasing.sheets.service import Upload
+    from schemas.sheets import SheetFormat, SheetKind
+
+    upload = Upload(
+        kind=SheetKind(kind),
+        format=SheetFormat(format_of(file)),
+        body=sheets.content(file),
+        sheet=sheet,
+        dry_run=dry_run,
+        partial=partial,
+    )
+
+    async def work() -> "sheets.Imported":
+        async with database() as db:
+            return await sheets.import_file(db, upload)
+
+    result, table = run(work())
+    sheets.show(result)
+    if errors is not None and result.refused:
+        errors.write_bytes(sheets.refused_rows(table, result.outcomes))
+        say(f"the refused rows are in {errors}")
+    if result.refused:
+        sys.exit(1)
 
 
 @main.group("clock")

@@ -33,6 +33,7 @@ from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
+from leasing.sheets import api as sheets
 from leasing.sites import api as sites
 from leasing.sites import service as sites_service
 from leasing.system import api as system
@@ -58,6 +59,7 @@ HANDLERS = [
     *batteries.HANDLERS,
     *traceability.HANDLERS,
     *sites.HANDLERS,
+    *sheets.HANDLERS,
     *contracts.HANDLERS,
     *annotations.HANDLERS,
     *telemetry.HANDLERS,

@@ -29,7 +29,7 @@ async def acquire(
     """Take packs into stock. Raises `BadPackCode` with every fault of a code at once, and
     `BadPack` with everything else that cannot be true."""
     today = civil_date(now)
-    decoded = [read_code(pack, today) for pack in packs]
+    decoded = [read_code(pack.code, today) for pack in packs]
     made = [new_pack(pack, code, today) for pack, code in zip(packs, decoded, strict=True)]
     ids = await store.insert(tx, made, now)
     rows = [
@@ -53,11 +53,11 @@ async def acquire(
     return ids
 
 
-def read_code(pack: PackCreate, today: date) -> BatteryCode:
-    """The pack's own code, decoded. Raises `BadPackCode` naming positions, and for a code that
+def read_code(text: str, today: date) -> BatteryCode:
+    """A pack's own code, decoded. Raises `BadPackCode` naming positions, and for a code that
     is well formed but dated in the future."""
     try:
-        code = codes.decode(pack.code)
+        code = codes.decode(text)
     except BatteryCodeError as error:
         faults = [FieldError("/code", error.code, str(fault)) for fault in error.faults]
         raise BadPackCode(str(error), fields=faults, suggestions=error.suggestions) from error

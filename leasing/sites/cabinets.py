@@ -66,7 +66,7 @@ async def put(
     stand there today do not allow them; either names everything at once.
     """
     strings.refuse_contradictions(data.strings)
-    if await store.lock(tx, site_id) is None:
+    if not await store.lock(tx, [site_id]):
         raise NoSuchSite
     before = await of_site(tx, site_id)
     after = [msgspec.convert(one, StringView, from_attributes=True) for one in data.strings]

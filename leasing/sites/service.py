@@ -1,6 +1,6 @@
 """Sites: towers and depots of customers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -71,15 +71,20 @@ async def create(
 
 
 def with_vin_checked(site: SiteCreate) -> SiteCreate:
-    """The same site with its VIN in capitals. Raises `BadVin` for a wrong one, and for one that
-    is missing from a vehicle or given to anything else."""
-    if (site.vin is not None) != (site.kind is SiteKind.VEHICLE):
+    """The same site with its VIN in capitals. Raises `BadVin`."""
+    return msgspec.structs.replace(site, vin=checked_vin(site.kind, site.vin))
+
+
+def checked_vin(kind: SiteKind, text: str | None) -> str | None:
+    """The VIN in capitals. Raises `BadVin` for a wrong one, and for one that is missing from a
+    vehicle or given to anything else."""
+    if (text is not None) != (kind is SiteKind.VEHICLE):
         fault = FieldError("/vin", "bad_vin", "a vehicle has a VIN, and nothing else has")
         raise BadVin(fault.message, fields=[fault])
-    if site.vin is None:
-        return site
+    if text is None:
+        return None
     try:
-        return msgspec.structs.replace(site, vin=vin.validate(site.vin))
+        return vin.validate(text)
     except vin.VinError as error:
         fault = FieldError("/vin", "bad_vin", str(error))
         raise BadVin(str(error), fields=[fault]) from error
@@ -96,11 +101,21 @@ async def change(
     tx: Connection, site_id: UUID, data: SitePatch, expected: int, *, by: str, now: datetime
 ) -> SiteView:
     """Change what was given. Raises `VersionChanged` when another editor was first."""
-    row = await store.lock(tx, site_id)
-    if row is None:
-        raise NoSuchSite
-    refuse_unless_current(row["version"], expected)
-    changes = given(data)
-    await store.update(tx, site_id, {**row, **changes})
-    await events.append(tx, [Event("site", site_id, "site.changed", changes)], actor=by, now=now)
+    await change_all(tx, {site_id: (data, expected)}, by=by, now=now)
     return await get(tx, site_id)
+
+
+async def change_all(
+    tx: Connection, patches: Mapping[UUID, tuple[SitePatch, int]], *, by: str, now: datetime
+) -> None:
+    """Change several sites, each based on a version."""
+    rows = {row["id"]: row for row in await store.lock(tx, list(patches))}
+    changed = []
+    for site_id, (data, expected) in patches.items():
+        if site_id not in rows:
+            raise NoSuchSite
+        refuse_unless_current(rows[site_id]["version"], expected)
+        changed.append(Event("site", site_id, "site.changed", given(data)))
+    values = {one.aggregate_id: {**rows[one.aggregate_id], **one.data} for one in changed}
+    await store.update(tx, values)
+    await events.append(tx, changed, actor=by, now=now)

@@ -76,27 +76,34 @@ async def after(tx: Connection, site_id: UUID, party_id: UUID | None, limit: int
 LOCK = f"""
 SELECT {COLUMNS}
   FROM site
- WHERE id = $1
+ WHERE id = ANY ($1::uuid[])
+ ORDER BY id
    FOR UPDATE
 """
 
 
-async def lock(tx: Connection, site_id: UUID) -> Record | None:
-    return await tx.fetchrow(LOCK, site_id)
+async def lock(tx: Connection, site_ids: Sequence[UUID]) -> list[Record]:
+    """Lock sites, always in the same order, so that two who lock several do not block each
+    other."""
+    return await tx.fetch(LOCK, site_ids)
 
 
 UPDATE = """
 UPDATE site
-   SET name = $2,
-       adcode = $3,
-       longitude = $4,
-       latitude = $5,
-       datum = $6,
-       site_class = $7,
-       load_w = $8,
-       required_autonomy_minutes = $9,
+   SET name = given.name,
+       adcode = given.adcode,
+       longitude = given.longitude,
+       latitude = given.latitude,
+       datum = given.datum,
+       site_class = given.site_class,
+       load_w = given.load_w,
+       required_autonomy_minutes = given.required_autonomy_minutes,
        version = version + 1
- WHERE id = $1
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[], $5::float8[], $6::text[],
+              $7::text[], $8::int[], $9::int[])
+       AS given (id, name, adcode, longitude, latitude, datum, site_class, load_w,
+                 required_autonomy_minutes)
+ WHERE site.id = given.id
 """
 
 EDITABLE = (
@@ -111,6 +118,7 @@ EDITABLE = (
 )
 
 
-async def update(tx: Connection, site_id: UUID, values: Mapping[str, object]) -> None:
-    """Set every editable field of a site."""
-    await tx.execute(UPDATE, site_id, *[values[field] for field in EDITABLE])
+async def update(tx: Connection, sites: Mapping[UUID, Mapping[str, object]]) -> None:
+    """Set every editable field of sites."""
+    columns = [[values[field] for values in sites.values()] for field in EDITABLE]
+    await tx.execute(UPDATE, list(sites), *columns)
