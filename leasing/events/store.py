@@ -58,13 +58,14 @@ async def append(tx: Connection, events: Sequence[Event], *, actor: str, now: da
 
 
 # A transaction that is still open may yet add rows before those already visible, so a reader
-# stops below the oldest one running: nothing is ever skipped.
+# stops below the oldest one running: nothing is ever skipped. The order is that of the column; a
+# bare `xact` would be the text beside it, in which 1000 comes before 999.
 PAGE = """
 SELECT xact::text AS xact, id, aggregate, aggregate_id, sequence, kind, data, actor, occurred_at
   FROM domain_event
  WHERE (xact, id) > ($1::text::xid8, $2)
    AND xact < pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY xact, id
+ ORDER BY domain_event.xact, domain_event.id
  LIMIT $3
 """
 

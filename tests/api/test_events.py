@@ -54,6 +54,25 @@ def test_every_change_leaves_an_event_and_each_aggregate_counts_without_a_gap(da
     database(scenario)
 
 
+WRITTEN_BY = """
+INSERT INTO domain_event (xact, aggregate, aggregate_id, sequence, kind, data, actor, occurred_at)
+VALUES ($1::text::xid8, 'site', $2, 1, 'site.created', '{}', 'test', $3)
+"""
+
+
+def test_events_follow_the_numbers_of_transactions_also_when_these_get_longer(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            first, second = uuid4(), uuid4()
+            async with db.transaction() as tx:
+                await tx.execute(WRITTEN_BY, "10", second, system_now())
+                await tx.execute(WRITTEN_BY, "9", first, system_now())
+            found = await all_events(world, limit=1)
+            assert [event["aggregate_id"] for event in found] == [str(first), str(second)]
+
+    database(scenario)
+
+
 def test_a_request_that_is_refused_leaves_no_event(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
