@@ -10,6 +10,7 @@ from leasing.db.pool import Database
 from schemas.annotations import MediaType, SubjectKind
 from tests import build
 from tests.annotations import files
+from tests.api.stories import settled
 from tests.build import Client, Json, World
 
 
@@ -44,6 +45,7 @@ async def attached(client: Client, path: str, *arguments: Any, **query: Any) -> 
 
 
 async def events_of(world: World, *kinds: str) -> list[Json]:
+    await settled(world)
     found = (await world.staff.get("/v1/events", limit=200))["items"]
     return [event for event in found if event["kind"].split(".")[0] in kinds]
 

@@ -8,6 +8,7 @@ import pytest
 
 from leasing.db.pool import Database
 from tests import build
+from tests.api.stories import settled
 from tests.build import Client, Json, World
 
 
@@ -71,6 +72,7 @@ def test_a_change_without_a_version_or_with_none_of_ours_is_refused(database, ki
                 assert (stale.status_code, stale.json()["code"]) == (412, "version_changed")
             unknown = await patch(world.staff, f"{path[:-36]}{uuid4()}", '"v1"', one)
             assert unknown.status_code == 404
+            await settled(world)
             events = (await world.staff.get("/v1/events", limit=200))["items"]
             assert not any(event["kind"].endswith(".changed") for event in events)
 

@@ -13,6 +13,7 @@ from leasing.batteries import capacity_store
 from leasing.batteries.codes import Chemistry, ProductType, encode
 from leasing.db.pool import Actor, Database, DbRole
 from tests import build
+from tests.api.stories import settled
 from tests.api.test_lists import pages
 from tests.build import NUMBERS, Json, World
 
@@ -149,6 +150,7 @@ def test_a_correction_needs_the_version_that_was_read_and_is_checked_as_a_whole(
             for field, value in (("code", "x"), ("state", "leased"), ("made_on", "2020-01-01")):
                 refused = await correct('"v2"', **{field: value})
                 assert faults(refused.json()) == {f"/{field}": "unknown_field"}
+            await settled(world)
             events = (await world.staff.get("/v1/events", limit=200))["items"]
             (said,) = [one["data"] for one in events if one["kind"] == "pack.changed"]
             assert said == {"vin": VIN, "mass_kg": 47}

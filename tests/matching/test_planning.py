@@ -12,6 +12,7 @@ from leasing.matching import planning, rules
 from leasing.matching.model import Candidate, Need, Suggestion
 from leasing.matching.planning import Gap, Plan
 from leasing.sites.strings import Member, differences
+from schemas.packs import PackState
 from tests.matching.test_rules import candidates, likely, need, pack
 
 
@@ -111,7 +112,7 @@ def test_a_plan_gives_distinct_packs_that_the_rules_admit_and_mixes_no_string(
     lines: list[Gap], stock: list[Candidate], present: dict[int, Member]
 ) -> None:
     held = {mate.pack_id for mate in present.values()}
-    stock = [one for one in stock if one.pack_id not in held]
+    stock = [one for one in stock if one.pack_id not in held and one.state is PackState.IN_STOCK]
     lines = [
         Gap(one.need, [present[one.need.string_number]])
         if one.need.string_number in present
