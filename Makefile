@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/ready
 WORKERS ?= 2
 
-.PHONY: help setup demo serve worker test check format bench schema states columns lock clean
+.PHONY: help setup demo serve worker test check format bench schema states examples columns lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ schema: $(READY) ## Write docs/schema.sql anew from the migrations
 
 states: $(READY) ## Write docs/states.md anew from the tables of states
 	$(BIN)/python -m tests.house.states
+
+examples: $(READY) ## Record the examples of the API and docs/tour.md anew
+	$(BIN)/python -m tests.docs.story
 
 columns: $(READY) ## Write the tables of docs/imports.md anew from the columns of sheets
 	$(BIN)/python -m tests.sheets.page

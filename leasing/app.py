@@ -5,7 +5,6 @@ from collections.abc import Callable
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
@@ -26,6 +25,7 @@ from leasing.health import api as health
 from leasing.http.docs import DocsPage
 from leasing.http.edge import Edge, provide_caller, provide_now, provide_tx
 from leasing.http.fields import JsonRequest
+from leasing.http.openapi import DocumentConfig
 from leasing.http.problems import exception_handlers
 from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
@@ -90,7 +90,7 @@ def create(db: Database) -> ASGIApp:
             request_class=JsonRequest,
             request_max_body_size=db.settings.max_body_bytes,
             exception_handlers=exception_handlers(CONSTRAINTS),
-            openapi_config=OpenAPIConfig(
+            openapi_config=DocumentConfig(
                 title="Battery leasing",
                 version="0.1.0",
                 path="/schema",

@@ -37,9 +37,11 @@ class Answer(Exception):
 class Client:
     """The API as one caller sees it.
 
-    Every answer is compared with what the OpenAPI document promises for its route: a status or
-    a media type that is not documented fails the test, whatever the test was about.
+    Every answer is compared with what the OpenAPI document promises for its route: a status, a
+    media type or a header that is not documented fails the test, whatever the test was about.
     """
+
+    documented_headers: tuple[str, ...] = ("ETag", "Idempotent-Replay")
 
     def __init__(self, http: httpx.AsyncClient, openapi: Json) -> None:
         self.http = http
@@ -52,7 +54,7 @@ class Client:
         if json is not None:
             arguments["json"] = json
         response = await self.http.request(method, path, **arguments)
-        refuse_undocumented(self.openapi, method, response)
+        refuse_undocumented(self.openapi, method, response, self.documented_headers)
         return response
 
     async def get(self, path: str, **query: Any) -> Any:
@@ -78,7 +80,9 @@ def expect(response: httpx.Response, *statuses: int) -> Any:
     return response.json()
 
 
-def refuse_undocumented(openapi: Json, method: str, response: httpx.Response) -> None:
+def refuse_undocumented(
+    openapi: Json, method: str, response: httpx.Response, headers: tuple[str, ...]
+) -> None:
     path = response.request.url.path
     route = next((known for known in openapi["paths"] if matches(known, path)), None)
     if route is None or method.lower() not in openapi["paths"][route]:
@@ -90,6 +94,9 @@ def refuse_undocumented(openapi: Json, method: str, response: httpx.Response) ->
     assert media_type in documented[status].get("content", {media_type: None}), (
         f"{method} {route} does not document {media_type} for {status}"
     )
+    for header in headers:
+        if header in response.headers:
+            assert header in documented[status].get("headers", {}), f"{method} {route}: {header}"
 
 
 def matches(route: str, path: str) -> bool:

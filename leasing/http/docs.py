@@ -1,7 +1,8 @@
 """The API's documentation as a page of our own, made from the OpenAPI document.
 
 The usual viewers load their scripts from elsewhere; a backend in a machine room has no elsewhere.
-This page needs no script at all, prints, and can be searched with the browser.
+This page needs no script at all, prints, and can be searched with the browser. Every operation
+comes with examples, folded away: a command to send it, and what was answered.
 """
 
 import re
@@ -12,6 +13,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from leasing.http import examples
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -37,6 +40,9 @@ class DocsPage(OpenAPIRenderPlugin):
                 title=openapi_schema["info"]["title"],
                 groups=grouped(openapi_schema["paths"]),
                 structures=sorted(openapi_schema["components"]["schemas"].items()),
+                examples=examples.load(),
+                curl=examples.curl,
+                readable=examples.readable,
                 words=words,
                 short=short,
             )
@@ -68,13 +74,12 @@ def words(schema: Json) -> list[tuple[str, str | None]]:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return [(short(name), name)]
-    for key in ("oneOf", "anyOf"):
-        if key in schema:
-            pieces: list[tuple[str, str | None]] = []
-            for i, option in enumerate(schema[key]):
-                pieces += [(" or ", None)] if i else []
-                pieces += words(option)
-            return pieces
+    if "anyOf" in schema:
+        pieces: list[tuple[str, str | None]] = []
+        for i, option in enumerate(schema["anyOf"]):
+            pieces += [(" or ", None)] if i else []
+            pieces += words(option)
+        return pieces
     if schema.get("type") == "array":
         return [("list of ", None), *words(schema.get("items", {}))]
     if "enum" in schema:

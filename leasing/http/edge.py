@@ -36,6 +36,9 @@ READERS = frozenset({Role.STAFF, Role.AUDITOR})
 CUSTOMERS = READERS | {Role.CUSTOMER}
 RECYCLERS = READERS | {Role.RECYCLER}
 
+REPEATABLE = frozenset({"POST"})
+"""Methods that take an `Idempotency-Key`."""
+
 KEY_FORMAT = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -103,7 +106,7 @@ class Edge(ASGIMiddleware):
         if caller.role not in allowed:
             raise RoleNotAllowed(f"a {caller.role} key may not do this")
         body = b"" if reads else await request.body()
-        key = idempotency_key(request) if request.method == "POST" else None
+        key = idempotency_key(request) if request.method in REPEATABLE else None
         answer = Answer()
         tx_actor = caller.actor if key is None else LESSOR
         alone = reads and caller.actor == LESSOR and scope["route_handler"].opt.get("one_statement")

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import pkgutil
 import re
 from collections import Counter
+from importlib import import_module
 from typing import Any
 
 import pytest
 
+import schemas
 from leasing.app import create
 from leasing.db.pool import Database
 from leasing.kit.settings import Settings
+from schemas.common import Incoming
 from tests import build
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -101,3 +105,13 @@ def test_answers_always_have_all_of_their_fields():
     assert len(views) > 15
     for name in views:
         assert set(schemas[name]["required"]) == set(schemas[name]["properties"]), name
+
+
+def test_payloads_and_only_payloads_may_have_no_other_fields():
+    for module in pkgutil.iter_modules(schemas.__path__, "schemas."):
+        import_module(module.name)
+    incoming = {struct.__name__ for struct in Incoming.__subclasses__()}
+    for name, schema in OPENAPI["components"]["schemas"].items():
+        if "properties" in schema:
+            assert (schema.get("additionalProperties") is False) == (name in incoming), name
+    assert incoming & OPENAPI["components"]["schemas"].keys()
