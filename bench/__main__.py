@@ -16,12 +16,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, ingest, one_row, packs
+from bench import billing, ingest, one_row, packs, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
 
-PARTS = ("billing", "ingest", "get", "packs")
+PARTS = ("billing", "ingest", "get", "packs", "rollout")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Sizes:
     rounds: int
     stock: int
     plans: Path | None
+    positions: int
+    rollout_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -65,6 +67,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             )
         if "packs" in parts:
             results += await packs.measure(here, sizes.stock, sizes.plans, say)
+        if "rollout" in parts:
+            results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
     return results
 
 
@@ -126,6 +130,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--seconds", type=float, help="Of one round of GETs; 1.5.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of GETs; 9.")
 @click.option("--stock", type=click.IntRange(10_000), help="Packs to list and search; 1000000.")
+@click.option("--positions", type=click.IntRange(100), help="Of a roll-out; 20000.")
+@click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -143,6 +149,8 @@ def main(
     seconds: float | None,
     rounds: int | None,
     stock: int | None,
+    positions: int | None,
+    rollout_runs: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -162,6 +170,8 @@ def main(
         rounds=rounds or (3 if quick else 9),
         stock=stock or (100_000 if quick else 1_000_000),
         plans=plans,
+        positions=positions or (5_000 if quick else 20_000),
+        rollout_runs=rollout_runs or (2 if quick else 5),
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     Console().print(table(results))

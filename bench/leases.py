@@ -19,12 +19,28 @@ SELECT 'customer', 'Customer ' || n, now()
 """
 
 CONTRACTS_OF_EACH = """
-INSERT INTO contract (number, lessee_id, term, currency, vat_percent, payment_days,
-                      guarantee_percent, replacement_days, state, activated_at, created_at)
-SELECT 'C-' || row_number() OVER (), party.id, daterange('2020-01-01', '2035-01-01'), 'CNY', 13,
-       30, 80, 7, 'active', now(), now()
-  FROM party, generate_series(1, $1::integer)
- WHERE party.kind = 'customer'
+WITH agreed AS (
+  INSERT INTO contract (number, lessee_id, currency, state, offered_at, signed_at,
+                        lessor_signatory, lessee_signatory, activated_at, created_at)
+  SELECT 'C-' || row_number() OVER (), party.id, 'CNY', 'active', now(), now(), 'Lessor', 'Lessee',
+         now(), now()
+    FROM party, generate_series(1, $1::integer)
+   WHERE party.kind = 'customer'
+  RETURNING id
+), term AS (
+  INSERT INTO contract_term (contract_id, during, kind, entered_by, entered_at)
+  SELECT id, daterange('2020-01-01', '2035-01-01'), 'agreed', 'bench', now()
+    FROM agreed
+)
+INSERT INTO contract_revision (contract_id, number, during, vat_mode, vat_percent, payment_days,
+                               billing_alignment, billing_timing, guarantee_percent,
+                               replacement_days, notice_days, renewal, minimum_months,
+                               deposit_amount, permitted_use, early_termination, buy_out,
+                               escalator, cause, entered_by, entered_at)
+SELECT id, 1, daterange('2020-01-01', NULL), 'exclusive', 13, 30, 'calendar', 'arrears', 80, 7, 0,
+       'none', 0, 0, 'telecom_backup', '{"kind": "not_allowed"}', '{"kind": "none"}',
+       '{"kind": "none"}', 'agreed', 'bench', now()
+  FROM agreed
 """
 
 PLAN = """
@@ -61,7 +77,7 @@ SELECT n,
 
 STAYS = """
 CREATE TEMPORARY TABLE stay AS
-SELECT uuidv7() AS pack_id, uuidv7() AS acceptance_id, line_id, from_on, to_on
+SELECT n, uuidv7() AS pack_id, uuidv7() AS acceptance_id, line_id, from_on, to_on
   FROM (SELECT n, line_id, started_on AS from_on, CASE WHEN swapped THEN $1::date END AS to_on
           FROM plan
         UNION ALL
@@ -76,28 +92,44 @@ SELECT DISTINCT ON (site_id) site_id, lessee_id, 'S-' || n, 'Site', 'tower', '41
   FROM plan
  ORDER BY site_id;
 
-INSERT INTO lease_line (id, contract_id, lessee_id, site_id, slot, rated_capacity_mah,
-                        rent_amount, started_on)
-SELECT line_id, contract_id, lessee_id, site_id, slot, 100000, rent_amount, started_on
+INSERT INTO lease_line (id, contract_id, lessee_id, from_on)
+SELECT line_id, contract_id, lessee_id, '2020-01-01'
   FROM plan
  ORDER BY line_id;
 
-INSERT INTO pack (id, chemistry, made_on, cells_in_series, rated_voltage_mv, rated_capacity_mah,
-                  mass_kg, state, acquired_on, created_at)
-SELECT pack_id, 'B', '2021-12-04', 16, 51200, 100000, 46,
+INSERT INTO line_revision (line_id, number, during, contract_id, lessee_id, site_id, slot,
+                           rated_capacity_mah, base_rent_amount, base_from_on, rent_amount, cause,
+                           entered_by, entered_at)
+SELECT line_id, 1, daterange('2020-01-01', NULL), contract_id, lessee_id, site_id, slot, 100000,
+       rent_amount, '2020-01-01', rent_amount, 'agreed', 'bench', now()
+  FROM plan
+ ORDER BY line_id;
+
+INSERT INTO pack (id, chemistry, maker, made_on, cells_in_series, rated_voltage_mv,
+                  rated_capacity_mah, mass_kg, state, acquired_on, created_at)
+SELECT pack_id, 'B', 'M' || lpad((n / 4 % 50)::text, 2, '0'), '2021-12-04', 16, 51200, 100000, 46,
        CASE WHEN to_on IS NULL THEN 'leased' ELSE 'returned' END, '2025-01-02', now()
   FROM stay
  ORDER BY pack_id;
 
-INSERT INTO acceptance (id, line_id, pack_id, accepted_on, tested_capacity_mah,
+INSERT INTO acceptance (id, line_id, contract_id, pack_id, accepted_on, tested_capacity_mah,
                         lessor_signatory, lessee_signatory)
-SELECT acceptance_id, line_id, pack_id, from_on, 95000, 'Lessor', 'Lessee'
+SELECT acceptance_id, line_id, contract_id, pack_id, from_on, 95000, 'Lessor', 'Lessee'
   FROM stay
+  JOIN plan USING (line_id)
  ORDER BY acceptance_id;
 
-INSERT INTO placement (acceptance_id, line_id, pack_id, during)
-SELECT acceptance_id, line_id, pack_id, daterange(from_on, to_on)
+UPDATE lease_line
+   SET started_on = plan.started_on,
+       first_acceptance_id = acceptance.id
+  FROM plan
+  JOIN acceptance ON acceptance.line_id = plan.line_id AND accepted_on = plan.started_on
+ WHERE lease_line.id = plan.line_id;
+
+INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)
+SELECT acceptance_id, line_id, pack_id, site_id, slot, daterange(from_on, to_on)
   FROM stay
+  JOIN plan USING (line_id)
  ORDER BY acceptance_id;
 
 INSERT INTO pack_return (line_id, pack_id, returned_on, reason)

@@ -1,8 +1,8 @@
 """Listing and searching among a million packs: what PostgreSQL needs for the store's statements.
 
-The statements are the store's own, explained and run. They are run as the lessor's staff, and as a
-customer that sees a thousand packs by row-level security. What is measured is the execution time
-PostgreSQL reports; there is no floor but the promise, 20 ms a statement.
+The statements are the store's own, explained and run. They are run as the lessor's staff, and as
+customers that see a thousand packs and sixty thousand by row-level security. What is measured is
+the execution time PostgreSQL reports; there is no floor but the promise, 20 ms a statement.
 """
 
 import json
@@ -81,24 +81,23 @@ SELECT uuidv7(), 'module', 'gbt34014', '9ZZMB51BENCH01BC4' || lpad(n::text, 7, '
  ORDER BY n
 """
 
+# In every tenth pack, so that the customers have some too.
 STAYS = """
 INSERT INTO part_stay (part_id, pack_id, depth, during)
 SELECT part.id, holder.id, 1, daterange('2025-01-01', NULL)
   FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM part) AS part
-  JOIN (SELECT id, row_number() OVER (ORDER BY id DESC) AS n
-          FROM (SELECT id FROM pack ORDER BY id DESC LIMIT $1) AS newest) AS holder
-    ON holder.n = (part.n - 1) / $2 + 1
+  JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM pack) AS holder
+    ON holder.n = ((part.n - 1) / $1 + 1) * 10
 """
 
-# A customer with a thousand packs, one of them, and a part that is put into it.
-CUSTOMER = """
+# The customers that have packs, from the smallest on; one pack of each, and a part in one.
+CUSTOMERS_BY_SIZE = """
 SELECT lessee_id
   FROM lease_line
   JOIN placement ON placement.line_id = lease_line.id
  WHERE upper_inf(during)
  GROUP BY lessee_id
  ORDER BY count(*), lessee_id
- LIMIT 1
 """
 
 CUSTOMERS_PACK = """
@@ -108,8 +107,20 @@ SELECT code
   JOIN lease_line ON lease_line.id = placement.line_id
  WHERE lessee_id = $1
    AND is_current
-   AND upper_inf(during)
+   AND upper_inf(placement.during)
  ORDER BY code
+ LIMIT 1
+"""
+
+CUSTOMERS_PART = """
+SELECT part.code
+  FROM part
+  JOIN part_stay ON part_stay.part_id = part.id
+  JOIN placement ON placement.pack_id = part_stay.pack_id
+  JOIN lease_line ON lease_line.id = placement.line_id
+ WHERE lessee_id = $1
+   AND upper_inf(placement.during)
+ ORDER BY part.code
  LIMIT 1
 """
 
@@ -123,6 +134,7 @@ IN_THE_MIDDLE = "SELECT id FROM pack ORDER BY id OFFSET $1 LIMIT 1"
 
 
 NEWEST_MADE_FROM = "2023-06-01"
+OTHERS_PARTS = "9ZZMB51BENCH01BC4000001"
 
 
 @dataclass(frozen=True)
@@ -132,6 +144,8 @@ class Question:
     arguments: tuple[object, ...]
     is_promised: bool = True
     """Under the bound. What is not is measured and told all the same."""
+    knows_holder: bool = False
+    """Its last parameter says whether a customer asks."""
 
 
 @dataclass
@@ -163,7 +177,7 @@ async def fill(place: Place, database: str, packs: int, say: Callable[[str], Non
         say("packs: codes given")
         with_parts = min(PACKS_WITH_PARTS, packs // 10)
         await connection.execute(PARTS, with_parts * MODULES_OF_EACH)
-        await connection.execute(STAYS, with_parts, MODULES_OF_EACH)
+        await connection.execute(STAYS, MODULES_OF_EACH)
         say("packs: parts installed")
         await connection.execute("VACUUM (ANALYZE)")
     finally:
@@ -173,7 +187,7 @@ async def fill(place: Place, database: str, packs: int, say: Callable[[str], Non
 def listed(name: str, start: UUID, newest_first: bool = False, **filters: object) -> Question:
     sql = store.LIST_NEWEST_FIRST if newest_first else store.LIST
     wanted = msgspec.structs.astuple(msgspec.convert(filters, Filters, strict=False))
-    return Question(name, sql, (start, ROWS, *wanted))
+    return Question(name, sql, (start, ROWS, *wanted), knows_holder=True)
 
 
 def sought(name: str, text: str) -> list[Question]:
@@ -186,10 +200,13 @@ def sought(name: str, text: str) -> list[Question]:
 
 def prefix(name: str, text: str) -> Question:
     upper = text + identifier_store.HIGHEST_CHARACTER
-    return Question(name, identifier_store.BY_PREFIX, (text, upper, identifiers.MOST_MATCHES + 1))
+    arguments = (text, upper, identifiers.MOST_MATCHES + 1)
+    return Question(name, identifier_store.BY_PREFIX, arguments, knows_holder=True)
 
 
-async def questions(connection: LoneConnection, visible: int, code: str) -> list[Question]:
+async def questions(
+    connection: LoneConnection, visible: int, code: str, part: str
+) -> list[Question]:
     """What is asked by somebody who sees so many packs; pages begin where theirs do."""
     end = await connection.fetchval(NEAR_THE_END)
     middle = await connection.fetchval(IN_THE_MIDDLE, visible // 2)
@@ -198,7 +215,6 @@ async def questions(connection: LoneConnection, visible: int, code: str) -> list
         for state in ("leased", "in_stock", "routed")
     }
     of_state = {state: last for state, last in ends.items() if last is not None}
-    part = "9ZZMB51BENCH01BC40000001"
     tried = [guess.value for guess in guesses.guesses(code[14:] + code[:14])]
     found = [row["pack_id"] for row in await connection.fetch(identifier_store.BY_CODE, [code], 9)]
     return [
@@ -232,6 +248,9 @@ async def questions(connection: LoneConnection, visible: int, code: str) -> list
         *sought("code", code),
         prefix("code, by 4 characters", code[:4]),
         *sought("part", part),
+        prefix("part, by 4 characters", part[:4]),
+        prefix("a beginning that none has", "9ZZX"),
+        prefix("part that others have, by 23 characters", OTHERS_PARTS),
         Question(f"{len(tried)} guesses", identifier_store.BY_CODE, (tried, 21)),
         Question("what was found", store.GET_MANY, (found,)),
     ]
@@ -269,16 +288,23 @@ async def ask(connection: LoneConnection, question: Question, turns: int) -> Ans
 
 
 async def ask_all(
-    connection: LoneConnection, actor: Actor, code: str, say: Callable[[str], None]
+    connection: LoneConnection,
+    name: str,
+    actor: Actor,
+    code: str,
+    part: str,
+    say: Callable[[str], None],
 ) -> list[Answered]:
-    name = "customer" if actor.role else "staff"
     async with connection.transaction(readonly=True):
         await connection.execute(step_down(actor) or "SELECT 1")
         visible = await connection.fetchval(VISIBLE)
-        say(f"packs: the {name} sees {visible:,}")
+        say(f"packs: {name}: {visible:,} to be seen")
         found = []
-        for question in await questions(connection, visible, code):
-            one = await ask(connection, question, TURNS)
+        by_holder = await store.plan_for_these_values(connection)
+        for question in await questions(connection, visible, code, part):
+            last = (by_holder,) if question.knows_holder else ()
+            asked = replace(question, arguments=(*question.arguments, *last))
+            one = await ask(connection, asked, TURNS)
             found.append(one)
             say(
                 f"packs: {name}: {question.name}: {median(one.milliseconds):,.2f} ms "
@@ -294,15 +320,17 @@ async def measure(
     await fill(place, "packs", packs, say)
     connection = await place.open("packs")
     try:
-        party_id = await connection.fetchval(CUSTOMER)
-        code = await connection.fetchval(CUSTOMERS_PACK, party_id)
-        answered = {
-            name: await ask_all(connection, actor, code, say)
-            for name, actor in (
-                ("staff", Actor()),
-                ("customer", Actor(DbRole.CUSTOMER, party_id)),
-            )
-        }
+        sizes = await connection.fetch(CUSTOMERS_BY_SIZE)
+        smallest, largest = (sizes[at]["lessee_id"] for at in (0, -1))
+        answered = {}
+        for name, party_id, actor in (
+            ("staff", smallest, Actor()),
+            ("customer", smallest, Actor(DbRole.CUSTOMER, smallest)),
+            ("large customer", largest, Actor(DbRole.CUSTOMER, largest)),
+        ):
+            code = await connection.fetchval(CUSTOMERS_PACK, party_id)
+            part = await connection.fetchval(CUSTOMERS_PART, party_id)
+            answered[name] = await ask_all(connection, name, actor, code, part, say)
     finally:
         await connection.close()
     await place.drop("packs")

@@ -58,6 +58,153 @@ CREATE FUNCTION billing_party_of(party_id uuid) RETURNS uuid
   LIMIT 1;
 END;
 
+CREATE FUNCTION custody_after(kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT CASE kind
+    WHEN 'pack.acquired' THEN 'in_stock'
+    WHEN 'pack.commissioned' THEN 'leased'
+    WHEN 'pack.swapped' THEN 'leased'
+    WHEN 'pack.relocated' THEN 'leased'
+    WHEN 'lease.transferred' THEN 'leased'
+    WHEN 'pack.lost' THEN 'lost'
+    WHEN 'pack.found' THEN 'returned'
+    WHEN 'pack.returned' THEN 'returned'
+    WHEN 'pack.sold' THEN 'sold'
+    WHEN 'pack.reinstated' THEN 'in_stock'
+    WHEN 'waste.declared' THEN 'condemned'
+    WHEN 'route.chosen' THEN 'routed'
+    WHEN 'route.released' THEN 'condemned'
+    WHEN 'waste.inbound' THEN 'handed_over'
+    WHEN 'recycle.completed' THEN 'recycled'
+  END;
+$$;
+
+CREATE FUNCTION effective_day(kind text, facts jsonb, recorded_at timestamp with time zone) RETURNS date
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT coalesce(
+    CASE
+      WHEN kind NOT LIKE '%.changed'
+      THEN coalesce(facts ->> 'on', facts ->> 'from_on', facts ->> 'given_on')::date
+    END,
+    (recorded_at AT TIME ZONE 'Asia/Shanghai')::date);
+$$;
+
+CREATE FUNCTION is_internal(kind text, facts jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT CASE
+    WHEN kind IN ('note.added', 'attachment.added')
+    THEN NOT coalesce((facts ->> 'visible_to_customer')::boolean, false)
+    ELSE kind IN (
+      'note.struck', 'attachment.removed', 'tags.changed', 'custom_fields.changed',
+      'pack.acquired', 'pack.inspected', 'pack.reinstated', 'waste.declared')
+  END;
+$$;
+
+CREATE FUNCTION name_holder(changed_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  holder uuid;
+BEGIN
+  -- Changes of one pack take turns: each reads what the one before it left.
+  PERFORM FROM pack WHERE id = changed_id FOR NO KEY UPDATE;
+  SELECT lessee_id INTO holder
+    FROM placement
+    JOIN lease_line ON lease_line.id = line_id
+   WHERE pack_id = changed_id
+     AND upper_inf(during);
+  UPDATE pack
+     SET holder_id = holder
+   WHERE id = changed_id
+     AND holder_id IS DISTINCT FROM holder;
+  IF FOUND THEN
+    UPDATE pack_code SET holder_id = holder WHERE pack_id = changed_id;
+    UPDATE pack_origin SET holder_id = holder WHERE pack_id = changed_id;
+    UPDATE part_stay SET holder_id = holder WHERE pack_id = changed_id;
+  END IF;
+END $$;
+
+CREATE FUNCTION note_custody() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM take_custody(NEW);
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_holder() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM name_holder(OLD.pack_id);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.pack_id <> OLD.pack_id) THEN
+    PERFORM name_holder(NEW.pack_id);
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_restated(changed_line uuid, changed_on date) RETURNS void
+    LANGUAGE sql
+    AS $$
+  INSERT INTO restatement (line_id, from_on)
+  SELECT changed_line, changed_on
+   WHERE EXISTS (
+     SELECT FROM charge
+      WHERE line_id = changed_line
+        AND component = 'rent'
+        AND upper(during) > changed_on
+        AND reverses_id IS NULL
+        AND NOT is_reversed);
+$$;
+
+CREATE FUNCTION note_revision_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_restated(NEW.line_id, lower(NEW.during));
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_stay_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    PERFORM note_restated(NEW.line_id, lower(NEW.during));
+  ELSE
+    PERFORM note_restated(NEW.line_id, least(upper(OLD.during), upper(NEW.during)));
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_subjects() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  INSERT INTO event_subject
+         (event_id, kind, subject_id, happened_on, recorded_at, party_id, of_holder)
+  SELECT event_id, subject.kind, subject_id, happened_on, recorded_at, party_id, of_holder
+    FROM added
+   CROSS JOIN LATERAL subject_rows(added) AS subject;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_terms_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_restated(lease_line.id, lower(NEW.during))
+     FROM lease_line
+    WHERE contract_id = NEW.contract_id
+      AND started_on IS NOT NULL;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION pieces(given text) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ARRAY(SELECT DISTINCT substr(pieces.given, start.start, size.size) AS substr FROM generate_series(1, length(pieces.given)) start(start), generate_series(1, 2) size(size));
@@ -83,6 +230,18 @@ BEGIN
   RETURN NEW;
 END $$;
 
+CREATE FUNCTION refuse_change_of_charge() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND NOT OLD.is_reversed AND NEW.is_reversed AND OLD.reverses_id IS NULL
+     AND to_jsonb(NEW) - 'is_reversed' = to_jsonb(OLD) - 'is_reversed' THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'rows of charge are never changed or deleted'
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_append_only';
+END $$;
+
 CREATE FUNCTION refuse_change_of_final_invoice() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -92,6 +251,19 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_final_is_immutable';
   END IF;
   RETURN COALESCE(NEW, OLD);
+END $$;
+
+CREATE FUNCTION refuse_change_of_quote() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.accepted_at IS NULL
+     AND (NEW.id, NEW.valid_to, NEW.alternatives, NEW.created_by, NEW.created_at)
+         = (OLD.id, OLD.valid_to, OLD.alternatives, OLD.created_by, OLD.created_at) THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'a quote is accepted, and never changed otherwise'
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'quote_fixed';
 END $$;
 
 CREATE FUNCTION refuse_charge_on_final_invoice() RETURNS trigger
@@ -116,17 +288,6 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = 'clock_never_goes_back';
   END IF;
   RETURN NEW;
-END $$;
-
-CREATE FUNCTION refuse_end_before_billing() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-  IF EXISTS (SELECT FROM charge WHERE line_id = NEW.id AND upper(during) > NEW.ended_on) THEN
-    RAISE EXCEPTION 'line % was billed beyond %', NEW.id, NEW.ended_on
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_line_ends_after_billing';
-  END IF;
-  RETURN NULL;
 END $$;
 
 CREATE FUNCTION refuse_origin_circle() RETURNS trigger
@@ -165,6 +326,182 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE TABLE domain_event (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    aggregate text NOT NULL,
+    aggregate_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    data jsonb NOT NULL,
+    actor text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    actor_role text GENERATED ALWAYS AS (split_part(actor, ':'::text, 1))
+);
+
+CREATE TABLE event_subject (
+    event_id uuid NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    happened_on date NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    party_id uuid,
+    of_holder boolean NOT NULL,
+    CONSTRAINT event_subject_kind CHECK ((kind = ANY (ARRAY['contract'::text, 'site'::text, 'pack'::text])))
+);
+
+CREATE FUNCTION subject_rows(event domain_event) RETURNS SETOF event_subject
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT DISTINCT ON (subject.subject_id)
+         event.id,
+         subject.kind,
+         subject.subject_id,
+         day.happened_on,
+         event.occurred_at,
+         CASE WHEN NOT is_internal(event.kind, event.data) THEN subject.party_id END,
+         event.aggregate = 'pack' AND NOT is_internal(event.kind, event.data)
+    FROM effective_day(event.kind, event.data, event.occurred_at) AS day (happened_on)
+   CROSS JOIN LATERAL subjects_of(event.aggregate, event.aggregate_id, event.data, day.happened_on)
+           AS subject
+   WHERE event.aggregate IN ('contract', 'line', 'site', 'pack', 'invoice', 'routing')
+   ORDER BY subject.subject_id, subject.party_id
+$$;
+
+CREATE FUNCTION subjects_of(aggregate text, aggregate_id uuid, facts jsonb, on_day date) RETURNS TABLE(kind text, subject_id uuid, party_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT 'contract', contract.id, contract.lessee_id
+    FROM contract
+   WHERE aggregate = 'contract'
+     AND contract.id = aggregate_id
+   UNION ALL
+  SELECT 'site', site.id, site.party_id
+    FROM site
+   WHERE aggregate = 'site'
+     AND site.id = aggregate_id
+   UNION ALL
+  SELECT 'pack', aggregate_id, NULL
+   WHERE aggregate = 'pack'
+   UNION ALL
+  SELECT 'contract', lease_line.contract_id, lease_line.lessee_id
+    FROM lease_line
+   WHERE aggregate = 'line'
+     AND lease_line.id = aggregate_id
+   UNION ALL
+  SELECT 'site', place.site_id, lease_line.lessee_id
+    FROM lease_line
+    JOIN LATERAL (
+           SELECT line_revision.site_id
+             FROM line_revision
+            WHERE line_revision.line_id = lease_line.id
+              AND lower(line_revision.during) <= greatest(on_day, lease_line.from_on)
+            ORDER BY lower(line_revision.during) DESC
+            LIMIT 1) AS place ON true
+   WHERE aggregate = 'line'
+     AND lease_line.id = aggregate_id
+   UNION ALL
+  SELECT 'site', (facts ->> 'from_site_id')::uuid, lease_line.lessee_id
+    FROM lease_line
+   WHERE aggregate = 'line'
+     AND lease_line.id = aggregate_id
+     AND facts ? 'from_site_id'
+   UNION ALL
+  SELECT 'pack', placement.pack_id, lease_line.lessee_id
+    FROM lease_line
+    JOIN placement ON placement.line_id = lease_line.id
+   WHERE aggregate = 'line'
+     AND lease_line.id = aggregate_id
+     AND placement.during @> on_day
+   UNION ALL
+  SELECT 'pack', (facts ->> named.key)::uuid, lease_line.lessee_id
+    FROM lease_line
+    CROSS JOIN unnest(ARRAY['pack_id', 'pack_out']) AS named (key)
+   WHERE aggregate = 'line'
+     AND lease_line.id = aggregate_id
+     AND facts ->> named.key IS NOT NULL
+   UNION ALL
+  SELECT 'contract', charge.contract_id, invoice.lessee_id
+    FROM invoice
+    JOIN charge ON charge.invoice_id = invoice.id
+   WHERE aggregate = 'invoice'
+     AND invoice.id = aggregate_id
+   UNION ALL
+  SELECT 'pack', routing.pack_id, routing.recycler_id
+    FROM routing
+   WHERE aggregate = 'routing'
+     AND routing.id = aggregate_id;
+$$;
+
+CREATE FUNCTION take_code_of_part() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  SELECT code INTO NEW.code FROM part WHERE id = NEW.part_id;
+  RETURN NEW;
+END $$;
+
+CREATE TABLE trace_record (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    happened_on date NOT NULL,
+    adcode text,
+    party_id uuid,
+    data jsonb NOT NULL,
+    actor text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.relocated'::text, 'pack.damaged'::text, 'pack.lost'::text, 'pack.found'::text, 'pack.sold'::text, 'lease.transferred'::text, 'pack.returned'::text, 'pack.inspected'::text, 'waste.declared'::text, 'pack.reinstated'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.completed'::text])))
+);
+
+CREATE FUNCTION take_custody(step trace_record) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  now_is text := custody_after(step.kind);
+  stay placement;
+  way routing;
+BEGIN
+  IF now_is IS NULL THEN
+    RETURN;
+  END IF;
+  IF now_is = 'leased' THEN
+    SELECT * INTO STRICT stay
+      FROM placement
+     WHERE pack_id = step.pack_id
+       AND during @> step.happened_on;
+  ELSIF now_is IN ('lost', 'sold') THEN
+    stay.line_id := step.data ->> 'line_id';
+  ELSIF now_is IN ('routed', 'handed_over', 'recycled') THEN
+    SELECT * INTO STRICT way FROM routing WHERE id = (step.data ->> 'routing_id')::uuid;
+  END IF;
+  DELETE FROM custody
+   WHERE pack_id = step.pack_id
+     AND lower(during) >= step.happened_on;
+  UPDATE custody
+     SET during = daterange(lower(during), step.happened_on)
+   WHERE pack_id = step.pack_id
+     AND during @> step.happened_on;
+  INSERT INTO custody (pack_id, during, state, party_id, line_id, site_id, slot, routing_id,
+                       outlet_id, trace_id, recorded_at)
+  VALUES (step.pack_id, daterange(step.happened_on, NULL), now_is,
+          CASE WHEN stay.line_id IS NOT NULL OR way.id IS NOT NULL THEN step.party_id END,
+          stay.line_id, stay.site_id, stay.slot, way.id, way.outlet_id, step.id,
+          step.recorded_at);
+END $$;
+
+CREATE FUNCTION take_holder_of_pack() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  SELECT holder_id INTO NEW.holder_id
+    FROM pack
+   WHERE id = NEW.pack_id
+     FOR SHARE;
+  RETURN NEW;
+END $$;
+
 CREATE TABLE acceptance (
     id uuid DEFAULT uuidv7() NOT NULL,
     line_id uuid NOT NULL,
@@ -174,6 +511,9 @@ CREATE TABLE acceptance (
     lessor_signatory text NOT NULL,
     lessee_signatory text NOT NULL,
     photo_sha256 text[] DEFAULT '{}'::text[] NOT NULL,
+    contract_id uuid NOT NULL,
+    accepted daterange GENERATED ALWAYS AS (daterange(accepted_on, (accepted_on + 1))) STORED,
+    remarks text DEFAULT ''::text NOT NULL,
     CONSTRAINT acceptance_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
     CONSTRAINT acceptance_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
     CONSTRAINT acceptance_tested_capacity CHECK ((tested_capacity_mah > 0))
@@ -279,15 +619,23 @@ CREATE TABLE charge (
     line_id uuid NOT NULL,
     contract_id uuid NOT NULL,
     site_id uuid NOT NULL,
-    pack_id uuid NOT NULL,
+    pack_id uuid,
     component text NOT NULL,
     during daterange NOT NULL,
-    month_days integer NOT NULL,
-    rent_amount bigint NOT NULL,
+    month_days integer,
+    rent_amount bigint,
     amount bigint NOT NULL,
     vat_percent numeric(5,2) NOT NULL,
-    CONSTRAINT charge_component CHECK ((component = 'rent'::text)),
-    CONSTRAINT charge_during CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during))))
+    vat_mode text DEFAULT 'exclusive'::text NOT NULL,
+    fee_id uuid,
+    reverses_id uuid,
+    is_reversed boolean DEFAULT false NOT NULL,
+    CONSTRAINT charge_component CHECK ((component = ANY (ARRAY['rent'::text, 'early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text]))),
+    CONSTRAINT charge_during CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during)))),
+    CONSTRAINT charge_fee_of_its_component CHECK (((fee_id IS NOT NULL) = (component <> 'rent'::text))),
+    CONSTRAINT charge_rent_has_a_pack CHECK (((component <> 'rent'::text) OR (pack_id IS NOT NULL))),
+    CONSTRAINT charge_rent_of_a_month CHECK ((((component = 'rent'::text) = (month_days IS NOT NULL)) AND ((component = 'rent'::text) = (rent_amount IS NOT NULL)))),
+    CONSTRAINT charge_vat_mode CHECK ((vat_mode = ANY (ARRAY['exclusive'::text, 'inclusive'::text])))
 );
 
 CREATE TABLE clock (
@@ -324,27 +672,108 @@ CREATE TABLE contract (
     number text NOT NULL,
     lessee_id uuid NOT NULL,
     lessee_kind text DEFAULT 'customer'::text NOT NULL,
-    term daterange NOT NULL,
     currency text NOT NULL,
-    vat_percent numeric(5,2) NOT NULL,
-    payment_days integer NOT NULL,
-    guarantee_percent numeric(5,2) NOT NULL,
-    replacement_days integer NOT NULL,
     state text DEFAULT 'draft'::text NOT NULL,
     activated_at timestamp with time zone,
     ended_at timestamp with time zone,
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    CONSTRAINT contract_activated CHECK (((activated_at IS NOT NULL) = (state <> 'draft'::text))),
+    lessor_id uuid,
+    lessor_kind text DEFAULT 'lessor'::text NOT NULL,
+    time_zone text DEFAULT 'Asia/Shanghai'::text NOT NULL,
+    transferred_from uuid,
+    offered_at timestamp with time zone,
+    signed_at timestamp with time zone,
+    lessor_signatory text,
+    lessee_signatory text,
+    suspended_at timestamp with time zone,
+    ending_at timestamp with time zone,
+    ending_on date,
+    ending_reason text,
+    cancelled_at timestamp with time zone,
+    ended_on date,
     CONSTRAINT contract_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT contract_ended CHECK (((ended_at IS NOT NULL) = (state = 'ended'::text))),
-    CONSTRAINT contract_guarantee CHECK (((guarantee_percent >= (0)::numeric) AND (guarantee_percent <= (100)::numeric))),
+    CONSTRAINT contract_ending_has_its_day CHECK ((((ending_at IS NOT NULL) = (ending_on IS NOT NULL)) AND ((ending_at IS NOT NULL) = (ending_reason IS NOT NULL)) AND ((ended_at IS NOT NULL) = (ended_on IS NOT NULL)))),
+    CONSTRAINT contract_ending_reason CHECK ((ending_reason = ANY (ARRAY['expiry'::text, 'notice'::text, 'early_termination'::text, 'agreement'::text, 'transfer'::text]))),
     CONSTRAINT contract_lessee_kind CHECK ((lessee_kind = 'customer'::text)),
-    CONSTRAINT contract_payment_days CHECK (((payment_days >= 0) AND (payment_days <= 365))),
-    CONSTRAINT contract_replacement_days CHECK (((replacement_days >= 1) AND (replacement_days <= 365))),
-    CONSTRAINT contract_state CHECK ((state = ANY (ARRAY['draft'::text, 'active'::text, 'ended'::text]))),
-    CONSTRAINT contract_term_bounded CHECK (((NOT isempty(term)) AND (NOT lower_inf(term)) AND (NOT upper_inf(term)))),
-    CONSTRAINT contract_vat CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric)))
+    CONSTRAINT contract_lessor_kind CHECK ((lessor_kind = 'lessor'::text)),
+    CONSTRAINT contract_signed_by_both CHECK ((((signed_at IS NOT NULL) = (lessor_signatory IS NOT NULL)) AND ((signed_at IS NOT NULL) = (lessee_signatory IS NOT NULL)))),
+    CONSTRAINT contract_state CHECK ((state = ANY (ARRAY['draft'::text, 'offered'::text, 'signed'::text, 'active'::text, 'suspended'::text, 'ending'::text, 'ended'::text, 'cancelled'::text]))),
+    CONSTRAINT contract_state_has_its_time CHECK ((((state = ANY (ARRAY['draft'::text, 'cancelled'::text])) OR (offered_at IS NOT NULL)) AND ((state = ANY (ARRAY['draft'::text, 'offered'::text, 'cancelled'::text])) OR (signed_at IS NOT NULL)) AND ((state <> ALL (ARRAY['active'::text, 'suspended'::text, 'ending'::text, 'ended'::text])) OR (activated_at IS NOT NULL)) AND ((state = 'suspended'::text) <= (suspended_at IS NOT NULL)) AND ((state = ANY (ARRAY['ending'::text, 'ended'::text])) = (ending_at IS NOT NULL)) AND ((state = 'ended'::text) = (ended_at IS NOT NULL)) AND ((state = 'cancelled'::text) = (cancelled_at IS NOT NULL))))
+);
+
+CREATE TABLE contract_revision (
+    contract_id uuid NOT NULL,
+    number integer NOT NULL,
+    during daterange NOT NULL,
+    vat_mode text NOT NULL,
+    vat_percent numeric(5,2) NOT NULL,
+    payment_days integer NOT NULL,
+    billing_alignment text NOT NULL,
+    billing_timing text NOT NULL,
+    guarantee_percent numeric(5,2) NOT NULL,
+    replacement_days integer NOT NULL,
+    autonomy_minutes integer,
+    availability_percent numeric(5,2),
+    notice_days integer NOT NULL,
+    renewal text NOT NULL,
+    renewal_months integer,
+    minimum_months integer NOT NULL,
+    deposit_amount bigint NOT NULL,
+    permitted_use text NOT NULL,
+    early_termination jsonb NOT NULL,
+    buy_out jsonb NOT NULL,
+    escalator jsonb NOT NULL,
+    cause text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT contract_permitted_use CHECK ((permitted_use = ANY (ARRAY['telecom_backup'::text, 'stationary_storage'::text, 'logistics_vehicle'::text, 'forklift'::text, 'bus'::text]))),
+    CONSTRAINT contract_revision_autonomy CHECK ((autonomy_minutes > 0)),
+    CONSTRAINT contract_revision_availability CHECK (((availability_percent >= (0)::numeric) AND (availability_percent <= (100)::numeric))),
+    CONSTRAINT contract_revision_billing_alignment CHECK ((billing_alignment = 'calendar'::text)),
+    CONSTRAINT contract_revision_billing_timing CHECK ((billing_timing = 'arrears'::text)),
+    CONSTRAINT contract_revision_cause CHECK ((cause = ANY (ARRAY['agreed'::text, 'amended'::text, 'transferred'::text]))),
+    CONSTRAINT contract_revision_deposit CHECK ((deposit_amount >= 0)),
+    CONSTRAINT contract_revision_guarantee CHECK (((guarantee_percent >= (0)::numeric) AND (guarantee_percent <= (100)::numeric))),
+    CONSTRAINT contract_revision_minimum_months CHECK (((minimum_months >= 0) AND (minimum_months <= 240))),
+    CONSTRAINT contract_revision_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
+    CONSTRAINT contract_revision_notice_days CHECK (((notice_days >= 0) AND (notice_days <= 730))),
+    CONSTRAINT contract_revision_number CHECK ((number > 0)),
+    CONSTRAINT contract_revision_payment_days CHECK (((payment_days >= 0) AND (payment_days <= 365))),
+    CONSTRAINT contract_revision_renewal CHECK ((renewal = ANY (ARRAY['none'::text, 'automatic'::text, 'negotiated'::text]))),
+    CONSTRAINT contract_revision_renewal_months CHECK (((renewal_months >= 1) AND (renewal_months <= 120))),
+    CONSTRAINT contract_revision_renews_for_a_time CHECK (((renewal = 'automatic'::text) <= (renewal_months IS NOT NULL))),
+    CONSTRAINT contract_revision_replacement_days CHECK (((replacement_days >= 1) AND (replacement_days <= 365))),
+    CONSTRAINT contract_revision_vat CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric))),
+    CONSTRAINT contract_revision_vat_mode CHECK ((vat_mode = ANY (ARRAY['exclusive'::text, 'inclusive'::text])))
+);
+
+CREATE TABLE contract_term (
+    contract_id uuid NOT NULL,
+    during daterange NOT NULL,
+    kind text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT contract_term_bounded CHECK (((kind = 'holdover'::text) OR (NOT upper_inf(during)))),
+    CONSTRAINT contract_term_kind CHECK ((kind = ANY (ARRAY['agreed'::text, 'renewal'::text, 'holdover'::text]))),
+    CONSTRAINT contract_term_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
+);
+
+CREATE TABLE custody (
+    pack_id uuid NOT NULL,
+    during daterange NOT NULL,
+    state text NOT NULL,
+    party_id uuid,
+    line_id uuid,
+    site_id uuid,
+    slot integer,
+    routing_id uuid,
+    outlet_id uuid,
+    trace_id uuid NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT custody_leased_somewhere CHECK ((((state = 'leased'::text) = (site_id IS NOT NULL)) AND ((state = 'leased'::text) = (slot IS NOT NULL)) AND ((state <> 'leased'::text) OR ((line_id IS NOT NULL) AND (party_id IS NOT NULL))))),
+    CONSTRAINT custody_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
+    CONSTRAINT custody_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text])))
 );
 
 CREATE TABLE custom_choice (
@@ -401,18 +830,6 @@ CREATE TABLE disposition (
     CONSTRAINT disposition_decision CHECK ((decision = ANY (ARRAY['release'::text, 'recycle'::text])))
 );
 
-CREATE TABLE domain_event (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
-    aggregate text NOT NULL,
-    aggregate_id uuid NOT NULL,
-    sequence integer NOT NULL,
-    kind text NOT NULL,
-    data jsonb NOT NULL,
-    actor text NOT NULL,
-    occurred_at timestamp with time zone NOT NULL
-);
-
 CREATE TABLE duty (
     id uuid DEFAULT uuidv7() NOT NULL,
     line_id uuid NOT NULL,
@@ -427,6 +844,22 @@ CREATE TABLE duty (
     CONSTRAINT duty_due_after_opening CHECK ((due_on > opened_on)),
     CONSTRAINT duty_kind CHECK ((kind = ANY (ARRAY['replacement'::text, 'check_discharge'::text]))),
     CONSTRAINT duty_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'superseded'::text, 'lease_ended'::text])))
+);
+
+CREATE TABLE fee (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    pack_id uuid,
+    component text NOT NULL,
+    owed_on date NOT NULL,
+    amount bigint NOT NULL,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT fee_component CHECK ((component = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text]))),
+    CONSTRAINT fee_positive CHECK ((amount > 0))
 );
 
 CREATE TABLE health_check (
@@ -456,6 +889,26 @@ CREATE TABLE idempotent_answer (
     headers jsonb NOT NULL,
     body bytea NOT NULL,
     created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE incident (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    kind text NOT NULL,
+    happened_on date NOT NULL,
+    description text NOT NULL,
+    police_report text,
+    liable text NOT NULL,
+    photo_sha256 text[] DEFAULT '{}'::text[] NOT NULL,
+    found_on date,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT incident_description_not_blank CHECK ((btrim(description) <> ''::text)),
+    CONSTRAINT incident_found_afterwards CHECK ((found_on >= happened_on)),
+    CONSTRAINT incident_kind CHECK ((kind = ANY (ARRAY['missing'::text, 'stolen'::text, 'damaged'::text]))),
+    CONSTRAINT incident_liable CHECK ((liable = ANY (ARRAY['lessee'::text, 'lessor'::text, 'third_party'::text, 'open'::text]))),
+    CONSTRAINT incident_only_what_is_lost_is_found CHECK (((found_on IS NULL) OR (kind <> 'damaged'::text)))
 );
 
 CREATE TABLE inspection (
@@ -550,16 +1003,41 @@ CREATE TABLE lease_line (
     id uuid DEFAULT uuidv7() NOT NULL,
     contract_id uuid NOT NULL,
     lessee_id uuid NOT NULL,
+    started_on date,
+    ended_on date,
+    from_on date NOT NULL,
+    named_pack_id uuid,
+    first_acceptance_id uuid,
+    end_reason text,
+    CONSTRAINT lease_line_end_has_a_reason CHECK (((ended_on IS NOT NULL) = (end_reason IS NOT NULL))),
+    CONSTRAINT lease_line_end_reason CHECK ((end_reason = ANY (ARRAY['returned'::text, 'removed'::text, 'lost'::text, 'bought_out'::text, 'transferred'::text]))),
+    CONSTRAINT lease_line_ends_after_start CHECK ((ended_on > COALESCE(started_on, (from_on - 1)))),
+    CONSTRAINT lease_line_started_by_acceptance CHECK (((started_on IS NOT NULL) = (first_acceptance_id IS NOT NULL)))
+);
+
+CREATE TABLE line_revision (
+    line_id uuid NOT NULL,
+    number integer NOT NULL,
+    during daterange NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
     site_id uuid NOT NULL,
     slot integer NOT NULL,
     rated_capacity_mah integer NOT NULL,
+    base_rent_amount bigint NOT NULL,
+    base_from_on date NOT NULL,
     rent_amount bigint NOT NULL,
-    started_on date,
-    ended_on date,
-    CONSTRAINT lease_line_ends_after_start CHECK ((ended_on > started_on)),
-    CONSTRAINT lease_line_rated_capacity CHECK ((rated_capacity_mah > 0)),
-    CONSTRAINT lease_line_rent CHECK ((rent_amount >= 0)),
-    CONSTRAINT lease_line_slot CHECK (((slot >= 1) AND (slot <= 1000)))
+    suspended boolean DEFAULT false NOT NULL,
+    cause text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT line_revision_base_rent CHECK ((base_rent_amount >= 0)),
+    CONSTRAINT line_revision_cause CHECK ((cause = ANY (ARRAY['agreed'::text, 'amended'::text, 'capacity_changed'::text, 'escalated'::text, 'relocated'::text, 'resumed'::text, 'suspended'::text, 'transferred'::text]))),
+    CONSTRAINT line_revision_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
+    CONSTRAINT line_revision_number CHECK ((number > 0)),
+    CONSTRAINT line_revision_rated_capacity CHECK ((rated_capacity_mah > 0)),
+    CONSTRAINT line_revision_rent CHECK ((rent_amount >= 0)),
+    CONSTRAINT line_revision_slot CHECK (((slot >= 1) AND (slot <= 1000)))
 );
 
 CREATE TABLE migration (
@@ -636,6 +1114,7 @@ CREATE TABLE pack (
     removed_on date,
     version integer DEFAULT 1 NOT NULL,
     rated_energy_wh bigint GENERATED ALWAYS AS (COALESCE(maker_energy_wh, ((((rated_voltage_mv)::bigint * rated_capacity_mah) + 500000) / 1000000))),
+    holder_id uuid,
     CONSTRAINT pack_cells_in_series CHECK (((cells_in_series >= 1) AND (cells_in_series <= 1000))),
     CONSTRAINT pack_chemistry CHECK ((chemistry ~ '^[A-GZ]$'::text)),
     CONSTRAINT pack_full_cell CHECK (((full_cell_mv >= 1000) AND (full_cell_mv <= 5000))),
@@ -648,7 +1127,7 @@ CREATE TABLE pack (
     CONSTRAINT pack_rated_voltage CHECK ((rated_voltage_mv > 0)),
     CONSTRAINT pack_recycled CHECK (((recycled_on IS NOT NULL) = (state = 'recycled'::text))),
     CONSTRAINT pack_removed_before_acquired CHECK ((removed_on <= acquired_on)),
-    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text]))),
+    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text]))),
     CONSTRAINT pack_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
@@ -661,6 +1140,7 @@ CREATE TABLE pack_code (
     assigned_by text,
     valid daterange DEFAULT daterange(NULL::date, NULL::date) NOT NULL,
     is_current boolean GENERATED ALWAYS AS ((is_printed AND upper_inf(valid))) STORED CONSTRAINT pack_code_is_current_not_null1 NOT NULL,
+    holder_id uuid,
     CONSTRAINT pack_code_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text, 'maker_serial'::text, 'unrecognised'::text]))),
     CONSTRAINT pack_code_serial_of_a_maker CHECK (((scheme <> 'maker_serial'::text) OR (assigned_by IS NOT NULL))),
     CONSTRAINT pack_code_valid_not_empty CHECK ((NOT isempty(valid)))
@@ -672,6 +1152,7 @@ CREATE TABLE pack_origin (
     origin_id uuid,
     scheme text,
     code text COLLATE pg_catalog."C",
+    holder_id uuid,
     CONSTRAINT pack_origin_not_itself CHECK ((origin_id <> pack_id)),
     CONSTRAINT pack_origin_pack_or_code CHECK (((num_nonnulls(origin_id, code) = 1) AND ((code IS NULL) = (scheme IS NULL)))),
     CONSTRAINT pack_origin_scheme CHECK ((scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text, 'maker_serial'::text, 'unrecognised'::text])))
@@ -683,7 +1164,15 @@ CREATE TABLE pack_return (
     pack_id uuid NOT NULL,
     returned_on date NOT NULL,
     reason text NOT NULL,
-    CONSTRAINT pack_return_reason CHECK ((reason = ANY (ARRAY['end_of_lease'::text, 'swapped_out'::text])))
+    tested_capacity_mah integer,
+    lessor_signatory text,
+    lessee_signatory text,
+    photo_sha256 text[] DEFAULT '{}'::text[] NOT NULL,
+    remarks text DEFAULT ''::text NOT NULL,
+    CONSTRAINT pack_return_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
+    CONSTRAINT pack_return_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
+    CONSTRAINT pack_return_reason CHECK ((reason = ANY (ARRAY['end_of_lease'::text, 'swapped_out'::text, 'suspended'::text, 'found'::text]))),
+    CONSTRAINT pack_return_tested_capacity CHECK ((tested_capacity_mah > 0))
 );
 
 CREATE TABLE pack_telemetry (
@@ -723,6 +1212,8 @@ END) STORED,
     during daterange NOT NULL,
     place_id uuid GENERATED ALWAYS AS (COALESCE(pack_id, '00000000-0000-0000-0000-000000000000'::uuid)) STORED NOT NULL,
     depth_above integer GENERATED ALWAYS AS ((depth - 1)) STORED,
+    holder_id uuid,
+    code text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT part_stay_depth CHECK (((depth >= 1) AND (depth <= 10))),
     CONSTRAINT part_stay_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
     CONSTRAINT part_stay_top CHECK (((within_id IS NULL) = (depth = 1)))
@@ -751,6 +1242,8 @@ CREATE TABLE placement (
     line_id uuid NOT NULL,
     pack_id uuid NOT NULL,
     during daterange NOT NULL,
+    site_id uuid NOT NULL,
+    slot integer NOT NULL,
     CONSTRAINT placement_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
 );
 
@@ -759,7 +1252,7 @@ CREATE TABLE posting (
     account text NOT NULL,
     party_id uuid NOT NULL,
     amount bigint NOT NULL,
-    CONSTRAINT posting_account CHECK ((account = ANY (ARRAY['receivable'::text, 'revenue_rent'::text, 'vat_output'::text]))),
+    CONSTRAINT posting_account CHECK ((account = ANY (ARRAY['receivable'::text, 'revenue_rent'::text, 'revenue_fees'::text, 'revenue_sales'::text, 'vat_output'::text]))),
     CONSTRAINT posting_not_zero CHECK ((amount <> 0))
 );
 
@@ -791,6 +1284,21 @@ CREATE TABLE qualification (
     CONSTRAINT qualification_withdrawal_documented CHECK (((withdrawn_on IS NULL) = (withdrawal_document IS NULL)))
 );
 
+CREATE TABLE quote (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    lessee_id uuid,
+    valid_to date NOT NULL,
+    alternatives jsonb NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    accepted_alternative integer,
+    contract_id uuid,
+    accepted_at timestamp with time zone,
+    CONSTRAINT quote_accepted CHECK ((((accepted_at IS NULL) = (contract_id IS NULL)) AND ((accepted_at IS NULL) = (accepted_alternative IS NULL)))),
+    CONSTRAINT quote_accepted_alternative CHECK (((accepted_alternative >= 1) AND (accepted_alternative <= jsonb_array_length(alternatives)))),
+    CONSTRAINT quote_alternatives CHECK (((jsonb_array_length(alternatives) >= 1) AND (jsonb_array_length(alternatives) <= 2)))
+);
+
 CREATE TABLE reading (
     pack_id uuid NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -814,6 +1322,15 @@ CREATE TABLE recycling_certificate (
     nickel_cobalt_manganese_percent numeric(5,2),
     CONSTRAINT recycling_certificate_lithium CHECK (((lithium_percent >= (0)::numeric) AND (lithium_percent <= (100)::numeric))),
     CONSTRAINT recycling_certificate_ncm CHECK (((nickel_cobalt_manganese_percent >= (0)::numeric) AND (nickel_cobalt_manganese_percent <= (100)::numeric)))
+);
+
+CREATE TABLE restatement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    line_id uuid NOT NULL,
+    from_on date NOT NULL,
+    settled_by uuid,
+    settled boolean DEFAULT false NOT NULL,
+    CONSTRAINT restatement_settled CHECK (((settled_by IS NULL) OR settled))
 );
 
 CREATE TABLE routing (
@@ -858,6 +1375,7 @@ CREATE TABLE site (
     load_w integer,
     required_autonomy_minutes integer,
     vin text,
+    left_on date,
     CONSTRAINT site_class CHECK ((site_class = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text]))),
     CONSTRAINT site_code_not_blank CHECK ((btrim(code) <> ''::text)),
     CONSTRAINT site_datum CHECK ((datum = ANY (ARRAY['wgs84'::text, 'gcj02'::text]))),
@@ -909,19 +1427,11 @@ CREATE TABLE subject_tag (
     CONSTRAINT subject_tag_is_normal CHECK (((tag IS NFC NORMALIZED) AND ((char_length(tag) >= 1) AND (char_length(tag) <= 40))))
 );
 
-CREATE TABLE trace_record (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    pack_id uuid NOT NULL,
-    sequence integer NOT NULL,
-    kind text NOT NULL,
-    happened_on date NOT NULL,
-    adcode text,
-    party_id uuid,
-    data jsonb NOT NULL,
-    actor text NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.returned'::text, 'pack.inspected'::text, 'waste.declared'::text, 'pack.reinstated'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.completed'::text])))
-);
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_id_line UNIQUE (id, line_id);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_id_pack UNIQUE (id, pack_id);
 
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_identity UNIQUE (id, line_id, pack_id);
@@ -960,10 +1470,13 @@ ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_report_once UNIQUE (pack_id, laboratory, report_number);
 
 ALTER TABLE ONLY charge
-    ADD CONSTRAINT charge_days_once UNIQUE (line_id, component, during WITHOUT OVERLAPS);
+    ADD CONSTRAINT charge_days_once EXCLUDE USING gist (line_id WITH =, component WITH =, during WITH &&) WHERE (((reverses_id IS NULL) AND (NOT is_reversed)));
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_reversed_once UNIQUE (reverses_id);
 
 ALTER TABLE ONLY clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (single);
@@ -979,6 +1492,18 @@ ALTER TABLE ONLY contract
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY contract_revision
+    ADD CONSTRAINT contract_revision_one_a_day UNIQUE (contract_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY contract_revision
+    ADD CONSTRAINT contract_revision_pkey PRIMARY KEY (contract_id, number);
+
+ALTER TABLE ONLY contract_term
+    ADD CONSTRAINT contract_term_once PRIMARY KEY (contract_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY custody
+    ADD CONSTRAINT custody_one_a_day PRIMARY KEY (pack_id, during WITHOUT OVERLAPS);
 
 ALTER TABLE ONLY custom_choice
     ADD CONSTRAINT custom_choice_once PRIMARY KEY (field_id, choice);
@@ -1013,6 +1538,15 @@ ALTER TABLE ONLY domain_event
 ALTER TABLE ONLY duty
     ADD CONSTRAINT duty_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY event_subject
+    ADD CONSTRAINT event_subject_once PRIMARY KEY (event_id, subject_id);
+
+ALTER TABLE ONLY fee
+    ADD CONSTRAINT fee_once UNIQUE (line_id, component, owed_on);
+
+ALTER TABLE ONLY fee
+    ADD CONSTRAINT fee_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY health_check
     ADD CONSTRAINT health_check_once UNIQUE (pack_id, as_of);
 
@@ -1021,6 +1555,9 @@ ALTER TABLE ONLY health_check
 
 ALTER TABLE ONLY idempotent_answer
     ADD CONSTRAINT idempotent_answer_once PRIMARY KEY (api_key_id, key);
+
+ALTER TABLE ONLY incident
+    ADD CONSTRAINT incident_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_identity UNIQUE (id, pack_id);
@@ -1062,10 +1599,22 @@ ALTER TABLE ONLY journal_entry
     ADD CONSTRAINT journal_entry_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY lease_line
-    ADD CONSTRAINT lease_line_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT lease_line_id_contract UNIQUE (id, contract_id);
 
 ALTER TABLE ONLY lease_line
-    ADD CONSTRAINT lease_line_slot_once UNIQUE (contract_id, site_id, slot);
+    ADD CONSTRAINT lease_line_identity UNIQUE (id, contract_id, lessee_id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_one_a_day UNIQUE (line_id, during WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_pkey PRIMARY KEY (line_id, number);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_slot_once UNIQUE (contract_id, site_id, slot, during WITHOUT OVERLAPS);
 
 ALTER TABLE ONLY migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
@@ -1097,6 +1646,9 @@ ALTER TABLE ONLY pack_origin
 ALTER TABLE ONLY pack
     ADD CONSTRAINT pack_pkey PRIMARY KEY (id);
 
+ALTER TABLE pack_return
+    ADD CONSTRAINT pack_return_jointly_tested CHECK (((reason <> 'end_of_lease'::text) OR (ROW(tested_capacity_mah, lessor_signatory, lessee_signatory) IS NOT NULL))) NOT VALID;
+
 ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_once UNIQUE (line_id, pack_id, returned_on);
 
@@ -1105,6 +1657,9 @@ ALTER TABLE ONLY pack_return
 
 ALTER TABLE ONLY pack_telemetry
     ADD CONSTRAINT pack_telemetry_pkey PRIMARY KEY (pack_id);
+
+ALTER TABLE ONLY part
+    ADD CONSTRAINT part_id_code UNIQUE (id, code);
 
 ALTER TABLE ONLY part
     ADD CONSTRAINT part_identity UNIQUE (id, kind);
@@ -1148,6 +1703,9 @@ ALTER TABLE ONLY placement
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_slot_once UNIQUE (site_id, slot, during WITHOUT OVERLAPS);
+
 ALTER TABLE ONLY posting
     ADD CONSTRAINT posting_once PRIMARY KEY (entry_id, account, party_id);
 
@@ -1160,6 +1718,12 @@ ALTER TABLE ONLY qualification
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_one_at_a_time PRIMARY KEY (party_id, kind, valid WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY quote
+    ADD CONSTRAINT quote_contract_once UNIQUE (contract_id);
+
+ALTER TABLE ONLY quote
+    ADD CONSTRAINT quote_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY reading
     ADD CONSTRAINT reading_once PRIMARY KEY (pack_id, at);
 
@@ -1168,6 +1732,9 @@ ALTER TABLE ONLY recycling_certificate
 
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_pkey PRIMARY KEY (routing_id);
+
+ALTER TABLE ONLY restatement
+    ADD CONSTRAINT restatement_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_pkey PRIMARY KEY (id);
@@ -1186,9 +1753,6 @@ ALTER TABLE ONLY site_string
 
 ALTER TABLE ONLY site_string
     ADD CONSTRAINT site_string_slot_once EXCLUDE USING gist (site_id WITH =, slots WITH &&);
-
-ALTER TABLE ONLY site
-    ADD CONSTRAINT site_vin_once UNIQUE (vin);
 
 ALTER TABLE ONLY subject
     ADD CONSTRAINT subject_identity UNIQUE (id, kind);
@@ -1217,6 +1781,10 @@ CREATE INDEX capacity_test_full ON capacity_test USING btree (pack_id, tested_on
 
 CREATE INDEX charge_by_invoice ON charge USING btree (invoice_id, id);
 
+CREATE INDEX charge_by_line ON charge USING btree (line_id, upper(during)) WHERE ((component = 'rent'::text) AND (reverses_id IS NULL) AND (NOT is_reversed));
+
+CREATE UNIQUE INDEX charge_fee_once ON charge USING btree (fee_id) WHERE ((reverses_id IS NULL) AND (NOT is_reversed));
+
 CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
@@ -1231,17 +1799,27 @@ CREATE INDEX duty_by_line ON duty USING btree (line_id);
 
 CREATE UNIQUE INDEX duty_one_open ON duty USING btree (pack_id, kind) WHERE (closed_on IS NULL);
 
+CREATE INDEX event_subject_in_order ON event_subject USING btree (subject_id, happened_on, recorded_at, event_id);
+
 CREATE INDEX health_check_estimates ON health_check USING btree (pack_id, as_of) INCLUDE (lower_mah) WHERE (lower_mah IS NOT NULL);
 
 CREATE INDEX idempotent_answer_by_age ON idempotent_answer USING btree (created_at);
+
+CREATE INDEX incident_by_line ON incident USING btree (line_id, id);
+
+CREATE UNIQUE INDEX incident_pack_lost_once ON incident USING btree (pack_id) WHERE ((kind = ANY (ARRAY['missing'::text, 'stolen'::text])) AND (found_on IS NULL));
 
 CREATE INDEX invoice_by_run ON invoice USING btree (run_id, state);
 
 CREATE INDEX job_run_unfinished ON job_run USING btree (as_of, job) WHERE (state = ANY (ARRAY['due'::text, 'running'::text, 'failed'::text]));
 
-CREATE INDEX lease_line_by_site ON lease_line USING btree (site_id);
+CREATE INDEX lease_line_by_contract ON lease_line USING btree (contract_id, id);
 
 CREATE INDEX lease_line_to_bill ON lease_line USING btree (lessee_id, id) WHERE (started_on IS NOT NULL);
+
+CREATE INDEX line_revision_by_contract ON line_revision USING btree (contract_id, line_id);
+
+CREATE INDEX line_revision_by_site ON line_revision USING btree (site_id, slot);
 
 CREATE INDEX note_by_subject ON note USING btree (subject_id, id);
 
@@ -1251,15 +1829,25 @@ CREATE INDEX outlet_by_recycler ON outlet USING btree (recycler_id);
 
 CREATE INDEX pack_by_chemistry ON pack USING btree (chemistry, id);
 
+CREATE INDEX pack_by_holder ON pack USING btree (holder_id, id, rated_capacity_mah, rated_voltage_mv, made_on) WHERE (holder_id IS NOT NULL);
+
+CREATE INDEX pack_by_holder_chemistry ON pack USING btree (holder_id, chemistry, id) WHERE (holder_id IS NOT NULL);
+
+CREATE INDEX pack_by_holder_maker ON pack USING btree (holder_id, maker, id, chemistry, state) WHERE (holder_id IS NOT NULL);
+
+CREATE INDEX pack_by_holder_state ON pack USING btree (holder_id, state, id, chemistry) WHERE (holder_id IS NOT NULL);
+
 CREATE INDEX pack_by_make ON pack USING btree (made_on, id);
 
-CREATE INDEX pack_by_maker ON pack USING btree (maker, id);
+CREATE INDEX pack_by_maker ON pack USING btree (maker, id, chemistry, state);
 
 CREATE INDEX pack_by_rating ON pack USING btree (rated_capacity_mah, rated_voltage_mv, id);
 
 CREATE INDEX pack_by_state ON pack USING btree (state, id);
 
 CREATE INDEX pack_code_by_code ON pack_code USING btree (code);
+
+CREATE INDEX pack_code_by_holder ON pack_code USING btree (holder_id, code) WHERE (holder_id IS NOT NULL);
 
 CREATE INDEX pack_code_current ON pack_code USING btree (pack_id) WHERE is_current;
 
@@ -1270,6 +1858,8 @@ CREATE UNIQUE INDEX pack_code_once_per_pack ON pack_code USING btree (pack_id, c
 CREATE UNIQUE INDEX pack_code_serial_once ON pack_code USING btree (code, lower(assigned_by)) WHERE (scheme = 'maker_serial'::text);
 
 CREATE INDEX pack_origin_by_code ON pack_origin USING btree (code) WHERE (code IS NOT NULL);
+
+CREATE INDEX pack_origin_by_holder ON pack_origin USING btree (holder_id, code) WHERE (holder_id IS NOT NULL);
 
 CREATE INDEX pack_origin_by_origin ON pack_origin USING btree (origin_id) WHERE (origin_id IS NOT NULL);
 
@@ -1282,6 +1872,10 @@ CREATE INDEX part_by_code ON part USING btree (code);
 CREATE UNIQUE INDEX part_code_once ON part USING btree (code) WHERE (scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text]));
 
 CREATE UNIQUE INDEX part_serial_once ON part USING btree (code, lower(assigned_by)) WHERE (scheme = 'maker_serial'::text);
+
+CREATE INDEX part_stay_by_code ON part_stay USING btree (code) WHERE (pack_id IS NOT NULL);
+
+CREATE INDEX part_stay_by_holder ON part_stay USING btree (holder_id, code) WHERE (holder_id IS NOT NULL);
 
 CREATE INDEX part_stay_by_module ON part_stay USING btree (within_id) WHERE (within_id IS NOT NULL);
 
@@ -1299,11 +1893,21 @@ CREATE INDEX party_by_parent ON party USING btree (parent_id, id);
 
 CREATE UNIQUE INDEX party_one_lessor ON party USING btree (kind) WHERE (kind = 'lessor'::text);
 
+CREATE INDEX placement_by_line ON placement USING btree (line_id);
+
+CREATE INDEX placement_by_pack ON placement USING btree (pack_id);
+
+CREATE INDEX quote_by_lessee ON quote USING btree (lessee_id, id);
+
+CREATE INDEX restatement_open ON restatement USING btree (line_id) WHERE (NOT settled);
+
 CREATE INDEX routing_by_outlet ON routing USING btree (outlet_id, state);
 
 CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
 
 CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
+
+CREATE UNIQUE INDEX site_vin_once ON site USING btree (vin) WHERE (left_on IS NULL);
 
 CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
 
@@ -1311,13 +1915,23 @@ CREATE TRIGGER attachment_append_only BEFORE DELETE OR UPDATE ON attachment FOR 
 
 CREATE TRIGGER capacity_test_append_only BEFORE DELETE OR UPDATE ON capacity_test FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change_of_charge();
 
 CREATE TRIGGER charge_on_open_invoice AFTER INSERT ON charge REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_charge_on_final_invoice();
 
 CREATE TRIGGER clock_never_goes_back BEFORE UPDATE ON clock FOR EACH ROW EXECUTE FUNCTION refuse_clock_going_back();
 
+CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN (((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent))) EXECUTE FUNCTION note_terms_restated();
+
+CREATE TRIGGER contract_revision_restates AFTER INSERT ON contract_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_terms_restated();
+
 CREATE TRIGGER domain_event_append_only BEFORE DELETE OR UPDATE ON domain_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER domain_event_notes_subjects AFTER INSERT ON domain_event REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION note_subjects();
+
+CREATE TRIGGER event_subject_append_only BEFORE DELETE OR UPDATE ON event_subject FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER fee_append_only BEFORE DELETE OR UPDATE ON fee FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER invoice_final_is_immutable BEFORE DELETE OR UPDATE ON invoice FOR EACH ROW EXECUTE FUNCTION refuse_change_of_final_invoice();
 
@@ -1325,23 +1939,47 @@ CREATE TRIGGER invoice_vat_append_only BEFORE DELETE OR UPDATE ON invoice_vat FO
 
 CREATE TRIGGER journal_entry_append_only BEFORE DELETE OR UPDATE ON journal_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER lease_line_ends_after_billing AFTER UPDATE OF ended_on ON lease_line FOR EACH ROW WHEN ((new.ended_on IS NOT NULL)) EXECUTE FUNCTION refuse_end_before_billing();
+CREATE TRIGGER line_revision_changes AFTER UPDATE ON line_revision FOR EACH ROW WHEN ((((old.rent_amount IS DISTINCT FROM new.rent_amount) OR (old.suspended IS DISTINCT FROM new.suspended)) OR (old.site_id IS DISTINCT FROM new.site_id))) EXECUTE FUNCTION note_revision_restated();
+
+CREATE TRIGGER line_revision_restates AFTER INSERT ON line_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_stay_restated();
 
 CREATE TRIGGER note_append_only BEFORE DELETE OR UPDATE ON note FOR EACH ROW EXECUTE FUNCTION refuse_change_except('struck_at', 'struck_by', 'strike_reason');
 
+CREATE TRIGGER pack_code_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_code FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
+
 CREATE TRIGGER pack_origin_never_circular AFTER INSERT OR UPDATE ON pack_origin FOR EACH ROW WHEN ((new.origin_id IS NOT NULL)) EXECUTE FUNCTION refuse_origin_circle();
+
+CREATE TRIGGER pack_origin_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_origin FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
+
+CREATE TRIGGER part_stay_takes_code BEFORE INSERT OR UPDATE OF part_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_code_of_part();
+
+CREATE TRIGGER part_stay_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
+
+CREATE TRIGGER placement_names_holder AFTER INSERT OR DELETE OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_holder();
+
+CREATE TRIGGER placement_restates AFTER INSERT OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_stay_restated();
 
 CREATE TRIGGER posting_append_only BEFORE DELETE OR UPDATE ON posting FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE CONSTRAINT TRIGGER posting_entry_balances AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_entry();
 
+CREATE TRIGGER quote_fixed BEFORE DELETE OR UPDATE ON quote FOR EACH ROW EXECUTE FUNCTION refuse_change_of_quote();
+
 CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER trace_record_takes_custody AFTER INSERT ON trace_record FOR EACH ROW EXECUTE FUNCTION note_custody();
 
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
 ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_of_the_contract FOREIGN KEY (line_id, contract_id) REFERENCES lease_line(id, contract_id);
+
+ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY acceptance
+    ADD CONSTRAINT acceptance_within_term FOREIGN KEY (contract_id, PERIOD accepted) REFERENCES contract_term(contract_id, PERIOD during);
 
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
@@ -1356,16 +1994,43 @@ ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_fee_id_fkey FOREIGN KEY (fee_id) REFERENCES fee(id);
+
+ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY charge
+    ADD CONSTRAINT charge_reverses_id_fkey FOREIGN KEY (reverses_id) REFERENCES charge(id);
 
 ALTER TABLE ONLY contact
     ADD CONSTRAINT contact_of_a_party FOREIGN KEY (party_id) REFERENCES party(id);
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_of_a_customer FOREIGN KEY (lessee_id, lessee_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_of_a_lessor FOREIGN KEY (lessor_id, lessor_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY contract_revision
+    ADD CONSTRAINT contract_revision_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY contract_term
+    ADD CONSTRAINT contract_term_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_transferred_from_fkey FOREIGN KEY (transferred_from) REFERENCES contract(id);
+
+ALTER TABLE ONLY custody
+    ADD CONSTRAINT custody_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY custody
+    ADD CONSTRAINT custody_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY custody
+    ADD CONSTRAINT custody_trace_id_fkey FOREIGN KEY (trace_id) REFERENCES trace_record(id);
 
 ALTER TABLE ONLY custom_choice
     ADD CONSTRAINT custom_choice_field FOREIGN KEY (field_id) REFERENCES custom_field(id);
@@ -1391,6 +2056,12 @@ ALTER TABLE ONLY duty
 ALTER TABLE ONLY duty
     ADD CONSTRAINT duty_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY fee
+    ADD CONSTRAINT fee_of_the_line FOREIGN KEY (line_id, contract_id, lessee_id) REFERENCES lease_line(id, contract_id, lessee_id);
+
+ALTER TABLE ONLY fee
+    ADD CONSTRAINT fee_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY health_check
     ADD CONSTRAINT health_check_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
@@ -1399,6 +2070,12 @@ ALTER TABLE ONLY health_check
 
 ALTER TABLE ONLY idempotent_answer
     ADD CONSTRAINT idempotent_answer_api_key_id_fkey FOREIGN KEY (api_key_id) REFERENCES api_key(id);
+
+ALTER TABLE ONLY incident
+    ADD CONSTRAINT incident_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY incident
+    ADD CONSTRAINT incident_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
@@ -1419,7 +2096,22 @@ ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_contract FOREIGN KEY (contract_id, lessee_id) REFERENCES contract(id, lessee_id);
 
 ALTER TABLE ONLY lease_line
-    ADD CONSTRAINT lease_line_site_of_the_lessee FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
+    ADD CONSTRAINT lease_line_first_acceptance FOREIGN KEY (first_acceptance_id, id) REFERENCES acceptance(id, line_id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_named_pack_first FOREIGN KEY (first_acceptance_id, named_pack_id) REFERENCES acceptance(id, pack_id);
+
+ALTER TABLE ONLY lease_line
+    ADD CONSTRAINT lease_line_named_pack_id_fkey FOREIGN KEY (named_pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_of_the_contract FOREIGN KEY (line_id, contract_id, lessee_id) REFERENCES lease_line(id, contract_id, lessee_id);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_site_of_the_lessee FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_within_contract FOREIGN KEY (contract_id, PERIOD during) REFERENCES contract_revision(contract_id, PERIOD during) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY note
     ADD CONSTRAINT note_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
@@ -1432,6 +2124,9 @@ ALTER TABLE ONLY outlet
 
 ALTER TABLE ONLY pack_code
     ADD CONSTRAINT pack_code_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY pack
+    ADD CONSTRAINT pack_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES party(id);
 
 ALTER TABLE ONLY pack_origin
     ADD CONSTRAINT pack_origin_origin_id_fkey FOREIGN KEY (origin_id) REFERENCES pack(id);
@@ -1446,10 +2141,10 @@ ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY part_stay
-    ADD CONSTRAINT part_stay_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+    ADD CONSTRAINT part_stay_of_the_part FOREIGN KEY (part_id, code) REFERENCES part(id, code) ON UPDATE CASCADE;
 
 ALTER TABLE ONLY part_stay
-    ADD CONSTRAINT part_stay_part_id_fkey FOREIGN KEY (part_id) REFERENCES part(id);
+    ADD CONSTRAINT part_stay_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY part_stay
     ADD CONSTRAINT part_stay_within_a_module FOREIGN KEY (within_id, within_kind) REFERENCES part(id, kind);
@@ -1469,6 +2164,9 @@ ALTER TABLE ONLY party_role
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_accepted FOREIGN KEY (acceptance_id, line_id, pack_id) REFERENCES acceptance(id, line_id, pack_id);
 
+ALTER TABLE ONLY placement
+    ADD CONSTRAINT placement_within_line FOREIGN KEY (line_id, PERIOD during) REFERENCES line_revision(line_id, PERIOD during);
+
 ALTER TABLE ONLY posting
     ADD CONSTRAINT posting_entry_id_fkey FOREIGN KEY (entry_id) REFERENCES journal_entry(id);
 
@@ -1478,11 +2176,23 @@ ALTER TABLE ONLY posting
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_of_a_recycler FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY quote
+    ADD CONSTRAINT quote_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY quote
+    ADD CONSTRAINT quote_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
 
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
+
+ALTER TABLE ONLY restatement
+    ADD CONSTRAINT restatement_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY restatement
+    ADD CONSTRAINT restatement_settled_by_fkey FOREIGN KEY (settled_by) REFERENCES invoice(id);
 
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_decided FOREIGN KEY (disposition_id, pack_id) REFERENCES disposition(id, pack_id);
@@ -1560,6 +2270,10 @@ CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING ((EXISTS
    FROM invoice
   WHERE (invoice.id = charge.invoice_id))));
 
+ALTER TABLE clock ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY clock_shown ON clock FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
+
 ALTER TABLE contact ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY contact_audit ON contact FOR SELECT TO leasing_auditor USING (true);
@@ -1571,6 +2285,28 @@ ALTER TABLE contract ENABLE ROW LEVEL SECURITY;
 CREATE POLICY contract_audit ON contract FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY contract_own ON contract FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE contract_revision ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY contract_revision_audit ON contract_revision FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY contract_revision_own ON contract_revision FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM contract
+  WHERE (contract.id = contract_revision.contract_id))));
+
+ALTER TABLE contract_term ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY contract_term_audit ON contract_term FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY contract_term_own ON contract_term FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM contract
+  WHERE (contract.id = contract_term.contract_id))));
+
+ALTER TABLE custody ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY custody_audit ON custody FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY custody_own ON custody FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE custom_choice ENABLE ROW LEVEL SECURITY;
 
@@ -1600,6 +2336,14 @@ ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY disposition_audit ON disposition FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE domain_event ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY domain_event_audit ON domain_event FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY domain_event_own ON domain_event FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+   FROM event_subject
+  WHERE (event_subject.event_id = domain_event.id))));
+
 ALTER TABLE duty ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY duty_audit ON duty FOR SELECT TO leasing_auditor USING (true);
@@ -1608,6 +2352,22 @@ CREATE POLICY duty_own ON duty FOR SELECT TO leasing_customer USING ((EXISTS ( S
    FROM lease_line
   WHERE (lease_line.id = duty.line_id))));
 
+ALTER TABLE event_subject ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY event_subject_audit ON event_subject FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY event_subject_own ON event_subject FOR SELECT TO leasing_customer USING (((party_id = (current_setting('leasing.party'::text))::uuid) OR (of_holder AND (EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = event_subject.subject_id) AND (placement.during @> event_subject.happened_on)))))));
+
+CREATE POLICY event_subject_routed ON event_subject FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE fee ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY fee_audit ON fee FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY fee_own ON fee FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE health_check ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY health_check_audit ON health_check FOR SELECT TO leasing_auditor USING (true);
@@ -1615,6 +2375,14 @@ CREATE POLICY health_check_audit ON health_check FOR SELECT TO leasing_auditor U
 CREATE POLICY health_check_own ON health_check FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = health_check.line_id))));
+
+ALTER TABLE incident ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY incident_audit ON incident FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY incident_own ON incident FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = incident.line_id))));
 
 ALTER TABLE inspection ENABLE ROW LEVEL SECURITY;
 
@@ -1644,6 +2412,12 @@ CREATE POLICY lease_line_audit ON lease_line FOR SELECT TO leasing_auditor USING
 
 CREATE POLICY lease_line_own ON lease_line FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE line_revision ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY line_revision_audit ON line_revision FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY line_revision_own ON line_revision FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE note ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY note_audit ON note FOR SELECT TO leasing_auditor USING (true);
@@ -1666,9 +2440,7 @@ ALTER TABLE pack_code ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY pack_code_audit ON pack_code FOR SELECT TO leasing_auditor USING (true);
 
-CREATE POLICY pack_code_own ON pack_code FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
-   FROM placement
-  WHERE ((placement.pack_id = pack_code.pack_id) AND upper_inf(placement.during)))));
+CREATE POLICY pack_code_own ON pack_code FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
 
 CREATE POLICY pack_code_routed ON pack_code FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM routing
@@ -1678,13 +2450,13 @@ ALTER TABLE pack_origin ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY pack_origin_audit ON pack_origin FOR SELECT TO leasing_auditor USING (true);
 
-CREATE POLICY pack_origin_own ON pack_origin FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+CREATE POLICY pack_origin_own ON pack_origin FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
+
+CREATE POLICY pack_origin_routed ON pack_origin FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM pack
   WHERE (pack.id = pack_origin.pack_id))));
 
-CREATE POLICY pack_own ON pack FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
-   FROM placement
-  WHERE ((placement.pack_id = pack.id) AND upper_inf(placement.during)))));
+CREATE POLICY pack_own ON pack FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
 
 ALTER TABLE pack_return ENABLE ROW LEVEL SECURITY;
 
@@ -1718,7 +2490,9 @@ ALTER TABLE part_stay ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY part_stay_audit ON part_stay FOR SELECT TO leasing_auditor USING (true);
 
-CREATE POLICY part_stay_own ON part_stay FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
+CREATE POLICY part_stay_own ON part_stay FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
+
+CREATE POLICY part_stay_routed ON part_stay FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM pack
   WHERE (pack.id = part_stay.pack_id))));
 
@@ -1756,6 +2530,12 @@ CREATE POLICY qualification_audit ON qualification FOR SELECT TO leasing_auditor
 
 CREATE POLICY qualification_own ON qualification FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE quote ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY quote_audit ON quote FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY quote_own ON quote FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE reading ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY reading_audit ON reading FOR SELECT TO leasing_auditor USING (true);
@@ -1769,6 +2549,10 @@ ALTER TABLE recycling_certificate ENABLE ROW LEVEL SECURITY;
 CREATE POLICY recycling_certificate_audit ON recycling_certificate FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY recycling_certificate_own ON recycling_certificate FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE restatement ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY restatement_audit ON restatement FOR SELECT TO leasing_auditor USING (true);
 
 ALTER TABLE routing ENABLE ROW LEVEL SECURITY;
 
@@ -1816,6 +2600,37 @@ GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
 GRANT SELECT ON TABLE party TO leasing_auditor;
 
+GRANT SELECT ON TABLE domain_event TO leasing_auditor;
+
+GRANT SELECT(id) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(id) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(aggregate) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(aggregate) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(aggregate_id) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(aggregate_id) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(kind) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(kind) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(data) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(data) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(occurred_at) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(occurred_at) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT(actor_role) ON TABLE domain_event TO leasing_customer;
+GRANT SELECT(actor_role) ON TABLE domain_event TO leasing_recycler;
+
+GRANT SELECT ON TABLE event_subject TO leasing_customer;
+GRANT SELECT ON TABLE event_subject TO leasing_recycler;
+GRANT SELECT ON TABLE event_subject TO leasing_auditor;
+
+GRANT SELECT ON TABLE trace_record TO leasing_customer;
+GRANT SELECT ON TABLE trace_record TO leasing_recycler;
+GRANT SELECT ON TABLE trace_record TO leasing_auditor;
+
 GRANT SELECT ON TABLE acceptance TO leasing_customer;
 GRANT SELECT ON TABLE acceptance TO leasing_auditor;
 
@@ -1835,6 +2650,8 @@ GRANT SELECT ON TABLE charge TO leasing_customer;
 GRANT SELECT ON TABLE charge TO leasing_auditor;
 
 GRANT SELECT ON TABLE clock TO leasing_auditor;
+GRANT SELECT ON TABLE clock TO leasing_customer;
+GRANT SELECT ON TABLE clock TO leasing_recycler;
 
 GRANT SELECT ON TABLE contact TO leasing_customer;
 GRANT SELECT ON TABLE contact TO leasing_recycler;
@@ -1842,6 +2659,16 @@ GRANT SELECT ON TABLE contact TO leasing_auditor;
 
 GRANT SELECT ON TABLE contract TO leasing_customer;
 GRANT SELECT ON TABLE contract TO leasing_auditor;
+
+GRANT SELECT ON TABLE contract_revision TO leasing_customer;
+GRANT SELECT ON TABLE contract_revision TO leasing_auditor;
+
+GRANT SELECT ON TABLE contract_term TO leasing_customer;
+GRANT SELECT ON TABLE contract_term TO leasing_auditor;
+
+GRANT SELECT ON TABLE custody TO leasing_customer;
+GRANT SELECT ON TABLE custody TO leasing_recycler;
+GRANT SELECT ON TABLE custody TO leasing_auditor;
 
 GRANT SELECT ON TABLE custom_choice TO leasing_customer;
 GRANT SELECT ON TABLE custom_choice TO leasing_auditor;
@@ -1854,13 +2681,17 @@ GRANT SELECT ON TABLE custom_value TO leasing_auditor;
 
 GRANT SELECT ON TABLE disposition TO leasing_auditor;
 
-GRANT SELECT ON TABLE domain_event TO leasing_auditor;
-
 GRANT SELECT ON TABLE duty TO leasing_customer;
 GRANT SELECT ON TABLE duty TO leasing_auditor;
 
+GRANT SELECT ON TABLE fee TO leasing_customer;
+GRANT SELECT ON TABLE fee TO leasing_auditor;
+
 GRANT SELECT ON TABLE health_check TO leasing_customer;
 GRANT SELECT ON TABLE health_check TO leasing_auditor;
+
+GRANT SELECT ON TABLE incident TO leasing_customer;
+GRANT SELECT ON TABLE incident TO leasing_auditor;
 
 GRANT SELECT ON TABLE inspection TO leasing_auditor;
 
@@ -1880,6 +2711,9 @@ GRANT SELECT ON TABLE journal_entry TO leasing_auditor;
 
 GRANT SELECT ON TABLE lease_line TO leasing_customer;
 GRANT SELECT ON TABLE lease_line TO leasing_auditor;
+
+GRANT SELECT ON TABLE line_revision TO leasing_customer;
+GRANT SELECT ON TABLE line_revision TO leasing_auditor;
 
 GRANT SELECT ON TABLE note TO leasing_customer;
 GRANT SELECT ON TABLE note TO leasing_auditor;
@@ -1929,11 +2763,16 @@ GRANT SELECT ON TABLE prefecture TO leasing_auditor;
 GRANT SELECT ON TABLE qualification TO leasing_recycler;
 GRANT SELECT ON TABLE qualification TO leasing_auditor;
 
+GRANT SELECT ON TABLE quote TO leasing_customer;
+GRANT SELECT ON TABLE quote TO leasing_auditor;
+
 GRANT SELECT ON TABLE reading TO leasing_customer;
 GRANT SELECT ON TABLE reading TO leasing_auditor;
 
 GRANT SELECT ON TABLE recycling_certificate TO leasing_recycler;
 GRANT SELECT ON TABLE recycling_certificate TO leasing_auditor;
+
+GRANT SELECT ON TABLE restatement TO leasing_auditor;
 
 GRANT SELECT ON TABLE routing TO leasing_recycler;
 GRANT SELECT ON TABLE routing TO leasing_auditor;
@@ -1948,7 +2787,3 @@ GRANT SELECT ON TABLE subject TO leasing_customer;
 GRANT SELECT ON TABLE subject TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject_tag TO leasing_auditor;
-
-GRANT SELECT ON TABLE trace_record TO leasing_customer;
-GRANT SELECT ON TABLE trace_record TO leasing_recycler;
-GRANT SELECT ON TABLE trace_record TO leasing_auditor;

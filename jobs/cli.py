@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -449,6 +449,75 @@ def import_sheet(
         errors.write_bytes(sheets.refused_rows(table, result.outcomes))
         say(f"the refused rows are in {errors}")
     if result.refused:
+        sys.exit(1)
+
+
+@main.group()
+def contract() -> None:
+    """Contracts of thousands of positions, from a file."""
+
+
+def takes_roll_out(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments of a command that takes a contract and a file of its positions."""
+    for decorate in (
+        click.option(
+            "--errors",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="A CSV to write refused rows to, each with its reasons.",
+        ),
+        click.option("--sheet", help="Which sheet of an XLSX; the first without it."),
+        click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing."),
+        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+        click.argument("number"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@contract.command()
+@takes_roll_out
+def fill(number: str, file: Path, dry_run: bool, sheet: str | None, errors: Path | None) -> None:
+    """Add the positions in a .csv or .xlsx FILE to the draft with this NUMBER."""
+    roll_out("fill", number, file, dry_run, sheet, errors)
+
+
+@contract.command()
+@takes_roll_out
+def activate(
+    number: str, file: Path, dry_run: bool, sheet: str | None, errors: Path | None
+) -> None:
+    """Put the signed contract with this NUMBER into force and hand its packs over.
+
+    Each row of FILE is a position, with a pack if one is handed over. What was done already is
+    left alone, so the same command goes on after whatever stopped it.
+    """
+    roll_out("activate", number, file, dry_run, sheet, errors)
+
+
+def roll_out(
+    task: str, number: str, file: Path, dry_run: bool, sheet: str | None, errors: Path | None
+) -> None:
+    from jobs import rollout, sheets
+    from leasing.sheets.rollout import Count, Task, outcomes
+    from schemas.sheets import SheetFormat
+
+    out = rollout.opened(sheets.content(file), SheetFormat(format_of(file)), sheet, Task(task))
+    count = Count()
+
+    async def work() -> None:
+        async with database() as db:
+            await rollout.run(db, number, out, count, dry_run=dry_run)
+
+    try:
+        run(work())
+    except KeyboardInterrupt:
+        say(f"stopped: {rollout.summary(out, count, dry_run=dry_run)}; run it again to go on")
+        sys.exit(130)
+    rollout.show(out, count, dry_run=dry_run)
+    if errors is not None and count.refused:
+        errors.write_bytes(sheets.refused_rows(out.table, outcomes(out)))
+        say(f"the refused rows are in {errors}")
+    if count.refused:
         sys.exit(1)
 
 

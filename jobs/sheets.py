@@ -1,5 +1,6 @@
 """Imports on the command line: progress while one runs, a table of what was refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from leasing.sheets import service
 from leasing.sheets.files import MAX_UNPACKED_BYTES
 from leasing.sheets.model import Table
 from leasing.sheets.service import Upload, refused_rows
-from schemas.sheets import ImportResult
+from schemas.sheets import ImportResult, RowOutcome
 
 __all__ = ["Imported", "content", "import_file", "refused_rows", "show"]
 
@@ -60,15 +61,20 @@ def line(fault: FieldError) -> str:
 
 def show(result: ImportResult) -> None:
     """The counts, and the refused rows with their reasons."""
-    console = Console(stderr=True)
     kept = "" if result.written else "; nothing was written"
-    console.print(
-        f"{result.kind} ({escape(result.read_as)}): {result.created:,} created, "
+    show_faults(
+        f"{result.kind} ({result.read_as}): {result.created:,} created, "
         f"{result.changed:,} changed, {result.unchanged:,} unchanged, "
         f"{result.refused:,} refused{kept}",
-        highlight=False,
+        result.outcomes,
     )
-    faults = [(one, fault) for one in result.outcomes for fault in one.faults]
+
+
+def show_faults(summary: str, outcomes: Sequence[RowOutcome]) -> None:
+    """A summary, and below it what is wrong with rows."""
+    console = Console(stderr=True)
+    console.print(escape(summary), highlight=False)
+    faults = [(one, fault) for one in outcomes for fault in one.faults]
     if not faults:
         return
     table = Shown("row", "key", "column", "reason")

@@ -15,6 +15,8 @@ from apscheduler.triggers.cron import CronTrigger
 from leasing.kit.time import CIVIL_ZONE
 
 TIMETABLE: dict[str, CronTrigger] = {
+    # What holds on a day is settled before anything of that day is looked at.
+    "contracts": CronTrigger(hour=0, minute=30, timezone=CIVIL_ZONE),
     # After the last readings of the day had time to arrive; before billing, which may depend on it.
     "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
     "billing": CronTrigger(day=1, hour=3, timezone=CIVIL_ZONE),

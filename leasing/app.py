@@ -16,6 +16,7 @@ from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
 from leasing.billing import model as billing_model
 from leasing.contracts import api as contracts
+from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
@@ -23,7 +24,13 @@ from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
-from leasing.http.edge import Edge, provide_caller, provide_now, provide_tx
+from leasing.http.edge import (
+    Edge,
+    provide_caller,
+    provide_now,
+    provide_tx,
+    provide_unreadable,
+)
 from leasing.http.fields import JsonRequest
 from leasing.http.openapi import DocumentConfig
 from leasing.http.problems import exception_handlers
@@ -33,12 +40,15 @@ from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
+from leasing.quotes import api as quotes
+from leasing.quotes import service as quotes_service
 from leasing.sheets import api as sheets
 from leasing.sites import api as sites
 from leasing.sites import service as sites_service
 from leasing.system import api as system
 from leasing.system import status
 from leasing.telemetry import api as telemetry
+from leasing.timeline import api as timeline
 from leasing.traceability import api as traceability
 
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
@@ -49,6 +59,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **contracts_model.CONSTRAINTS,
     **annotations_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
+    **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
 }
 
@@ -61,12 +72,16 @@ HANDLERS = [
     *sites.HANDLERS,
     *sheets.HANDLERS,
     *contracts.HANDLERS,
+    *lines_api.HANDLERS,
+    *batch_api.HANDLERS,
     *annotations.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
     *matching.HANDLERS,
     *billing.HANDLERS,
+    *quotes.HANDLERS,
     *end_of_life.HANDLERS,
+    *timeline.HANDLERS,
 ]
 
 
@@ -81,6 +96,7 @@ def create(db: Database) -> ASGIApp:
             "tx": Provide(provide_tx, sync_to_thread=False),
             "caller": Provide(provide_caller, sync_to_thread=False),
             "now": Provide(provide_now),
+            "unreadable": Provide(provide_unreadable, sync_to_thread=False),
         },
         security=[{"api_key": []}],
     )

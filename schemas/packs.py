@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.batches import MAX_ROWS, Batch
 from schemas.common import PRINTABLE, Incoming, Milliamperehours, Name, Outgoing, Sha256
 
 
@@ -14,6 +15,10 @@ class PackState(StrEnum):
     IN_STOCK = "in_stock"
     LEASED = "leased"
     RETURNED = "returned"
+    LOST = "lost"
+    """Missing or stolen."""
+    SOLD = "sold"
+    """Bought by its lessee."""
     CONDEMNED = "condemned"
     """Declared waste: it waits for a way to a recycler."""
     ROUTED = "routed"
@@ -69,6 +74,10 @@ class PackCreate(Incoming, frozen=True, kw_only=True):
     vehicle_model: Name | None = None
     removed_on: date | None = None
     """The day it was taken out of that vehicle."""
+
+
+class PackBatch(Batch, frozen=True, kw_only=True):
+    rows: Annotated[list[PackCreate], Meta(min_length=1, max_length=MAX_ROWS)]
 
 
 class PackPatch(Incoming, frozen=True):

@@ -1,8 +1,13 @@
 """Spreadsheets of sites, vehicles and packs: what came of an import, row by row."""
 
+from datetime import date
 from enum import StrEnum
+from typing import Annotated
 
-from schemas.common import Outgoing
+from msgspec import Meta
+
+from schemas.common import Amount, Code, Incoming, Milliamperehours, Name, Outgoing
+from schemas.contracts import Slot
 
 
 class SheetKind(StrEnum):
@@ -54,6 +59,21 @@ class RowOutcome(Outgoing, frozen=True):
     key: str
     changes: list[CellChange]
     faults: list[CellFault]
+
+
+class RollOutRow(Incoming, frozen=True, kw_only=True):
+    """A position of a contract in a file, with the pack that is handed over if there is one."""
+
+    site: Code
+    slot: Slot
+    rated_capacity_mah: Milliamperehours
+    rent_amount: Amount
+    from_on: date | None = None
+    pack: Annotated[str, Meta(max_length=80)] | None = None
+    accepted_on: date | None = None
+    tested_capacity_mah: Milliamperehours | None = None
+    lessor_signatory: Name | None = None
+    lessee_signatory: Name | None = None
 
 
 class ImportResult(Outgoing, frozen=True):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.batches import MAX_ROWS, Batch
 from schemas.common import Adcode, Code, Incoming, Latitude, Longitude, Name, Outgoing
 
 
@@ -51,6 +52,10 @@ class SiteCreate(Incoming, frozen=True, kw_only=True):
     required_autonomy_minutes: AutonomyMinutes | None = None
     vin: Annotated[str, Meta(max_length=40)] | None = None
     """Vehicle identification number; of a vehicle, and only of one."""
+
+
+class SiteBatch(Batch, frozen=True, kw_only=True):
+    rows: Annotated[list[SiteCreate], Meta(min_length=1, max_length=MAX_ROWS)]
 
 
 class SitePatch(Incoming, frozen=True):

@@ -346,9 +346,29 @@ async def active_contract(
     """A contract in force, and its lines in order of slot."""
     terms = contract_terms(lessee_id, lines, **changes)
     made = await world.staff.post("/v1/contracts", terms)
-    made = await world.staff.post(f"/v1/contracts/{made['id']}/activation")
+    made = await put_into_force(world.staff, made["id"])
     page = await world.staff.get("/v1/lines", contract_id=made["id"], limit=200)
     return made, sorted(page["items"], key=lambda line: line["slot"])
+
+
+async def put_into_force(staff: Client, contract_id: str) -> Json:
+    """Offer a draft, sign it and make it active."""
+    path = f"/v1/contracts/{contract_id}"
+    await staff.post(f"{path}/offer")
+    signed = {"lessor_signatory": "赵总", "lessee_signatory": "钱总"}
+    await staff.post(f"{path}/signature", signed)
+    made: Json = await staff.post(f"{path}/activation")
+    return made
+
+
+def returned(on: Any, tested_capacity_mah: int = 75_000) -> Json:
+    """The joint test on return."""
+    return {
+        "returned_on": on,
+        "tested_capacity_mah": tested_capacity_mah,
+        "lessor_signatory": "王工",
+        "lessee_signatory": "李工",
+    }
 
 
 def acceptance(pack_id: str, on: date | str, tested_capacity_mah: int = 95_000) -> Json:

@@ -32,16 +32,36 @@ SELECT DISTINCT ON (customer, nth / 1000)
        'wgs84', $2
   FROM place;
 
-INSERT INTO contract (number, lessee_id, term, currency, vat_percent, payment_days,
-                      guarantee_percent, replacement_days, state, activated_at, created_at)
-SELECT 'C-' || customer, party_id, daterange('2000-01-01', '2100-01-01'), 'CNY', 13, 30, 80, 7,
-       'active', $2, $2
+INSERT INTO contract (number, lessee_id, currency, state, offered_at, signed_at, lessor_signatory,
+                      lessee_signatory, activated_at, created_at)
+SELECT 'C-' || customer, party_id, 'CNY', 'active', $2, $2, 'A', 'B', $2, $2
   FROM fleet;
 
-INSERT INTO lease_line (id, contract_id, lessee_id, site_id, slot, rated_capacity_mah,
-                        rent_amount, started_on)
-SELECT line_id, contract.id, place.party_id, site.id, nth % 1000 + 1, 100000,
-       20000 + nth * 37 % 9001, $1 + nth % 28
+INSERT INTO contract_term (contract_id, during, kind, entered_by, entered_at)
+SELECT id, daterange('2000-01-01', '2100-01-01'), 'agreed', 'fleet', $2
+  FROM contract;
+
+INSERT INTO contract_revision (contract_id, number, during, vat_mode, vat_percent, payment_days,
+                               billing_alignment, billing_timing, guarantee_percent,
+                               replacement_days, notice_days, renewal, minimum_months,
+                               deposit_amount, permitted_use, early_termination, buy_out,
+                               escalator, cause, entered_by, entered_at)
+SELECT id, 1, daterange('2000-01-01', NULL), 'exclusive', 13, 30, 'calendar', 'arrears', 80, 7, 0,
+       'none', 0, 0, 'telecom_backup', '{"kind": "not_allowed"}', '{"kind": "none"}',
+       '{"kind": "none"}', 'agreed', 'fleet', $2
+  FROM contract;
+
+INSERT INTO lease_line (id, contract_id, lessee_id, from_on)
+SELECT line_id, contract.id, party_id, '2000-01-01'
+  FROM place
+  JOIN contract ON lessee_id = party_id;
+
+INSERT INTO line_revision (line_id, number, during, contract_id, lessee_id, site_id, slot,
+                           rated_capacity_mah, base_rent_amount, base_from_on, rent_amount, cause,
+                           entered_by, entered_at)
+SELECT line_id, 1, daterange('2000-01-01', NULL), contract.id, place.party_id, site.id,
+       nth % 1000 + 1, 100000, 20000 + nth * 37 % 9001, '2000-01-01', 20000 + nth * 37 % 9001,
+       'agreed', 'fleet', $2
   FROM place
   JOIN contract ON lessee_id = place.party_id
   JOIN site ON code = 'S-' || customer || '-' || nth / 1000;
@@ -51,14 +71,22 @@ INSERT INTO pack (id, chemistry, made_on, cells_in_series, rated_voltage_mv, rat
 SELECT pack_id, 'B', '2020-01-01', 16, 51200, 100000, 46, 'leased', '2000-01-01', $2
   FROM place;
 
-INSERT INTO acceptance (id, line_id, pack_id, accepted_on, tested_capacity_mah, lessor_signatory,
-                        lessee_signatory)
-SELECT acceptance_id, line_id, pack_id, $1 + nth % 28, 95000, 'A', 'B'
-  FROM place;
-
-INSERT INTO placement (acceptance_id, line_id, pack_id, during)
-SELECT acceptance_id, line_id, pack_id, daterange($1 + nth % 28, NULL)
+INSERT INTO acceptance (id, line_id, contract_id, pack_id, accepted_on, tested_capacity_mah,
+                        lessor_signatory, lessee_signatory)
+SELECT acceptance_id, line_id, contract.id, pack_id, $1 + nth % 28, 95000, 'A', 'B'
   FROM place
+  JOIN contract ON lessee_id = party_id;
+
+UPDATE lease_line
+   SET started_on = accepted_on,
+       first_acceptance_id = acceptance.id
+  FROM acceptance
+ WHERE acceptance.line_id = lease_line.id;
+
+INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)
+SELECT acceptance_id, place.line_id, pack_id, site_id, slot, daterange($1 + nth % 28, NULL)
+  FROM place
+  JOIN line_revision ON line_revision.line_id = place.line_id
 """
 
 
@@ -82,14 +110,15 @@ SELECT party.name, number, invoice.state, currency, lower(period) AS from_on,
 """
 
 CHARGES = """
-SELECT party.name, site.code, slot, lower(during) AS from_on, upper(during) AS to_on, month_days,
-       charge.rent_amount, amount, lower(period) AS billed_from
+SELECT party.name, site.code, position.slot, lower(charge.during) AS from_on,
+       upper(charge.during) AS to_on, month_days, charge.rent_amount, amount,
+       lower(period) AS billed_from
   FROM charge
   JOIN invoice ON invoice.id = invoice_id
   JOIN party ON party.id = invoice.lessee_id
-  JOIN lease_line ON lease_line.id = charge.line_id
-  JOIN site ON site.id = lease_line.site_id
- ORDER BY site.code, slot, lower(during)
+  JOIN line_revision AS position ON position.line_id = charge.line_id AND position.number = 1
+  JOIN site ON site.id = charge.site_id
+ ORDER BY site.code, position.slot, lower(charge.during), charge.id
 """
 
 BY_CUSTOMER = """
@@ -101,16 +130,38 @@ UNEQUAL = """
 SELECT number
   FROM invoice
  CROSS JOIN LATERAL (
-       SELECT coalesce(sum(amount), 0) AS charged FROM charge WHERE invoice_id = invoice.id)
+       SELECT coalesce(sum(amount) FILTER (WHERE vat_mode = 'exclusive'), 0) AS without_vat,
+              coalesce(sum(amount) FILTER (WHERE vat_mode = 'inclusive'), 0) AS with_vat
+         FROM charge
+        WHERE invoice_id = invoice.id) AS charged
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(net_amount), 0) AS net, coalesce(sum(vat_amount), 0) AS vat
+         FROM invoice_vat
+        WHERE invoice_id = invoice.id) AS taxed
  CROSS JOIN LATERAL (
        SELECT coalesce(sum(amount), 0) AS balance,
               coalesce(sum(amount) FILTER (WHERE account = 'receivable'), 0) AS receivable,
-              coalesce(sum(-amount) FILTER (WHERE account = 'revenue_rent'), 0) AS revenue
+              coalesce(sum(-amount) FILTER (WHERE account LIKE 'revenue%'), 0) AS revenue
          FROM journal_entry
          JOIN posting ON entry_id = journal_entry.id
-        WHERE source_id = invoice.id)
+        WHERE source_id = invoice.id) AS posted
  WHERE state = 'final'
-   AND (net_amount, net_amount, total_amount, 0) <> (charged, revenue, receivable, balance)
+   AND ((net_amount, vat_amount, net_amount, total_amount, 0)
+          <> (net, vat, revenue, receivable, balance)
+     OR (with_vat = 0 AND net_amount <> without_vat)
+     OR (without_vat = 0 AND total_amount <> with_vat))
+"""
+
+# A charge is marked when another takes all of it back, and only then.
+MISTAKEN = """
+SELECT charge.id
+  FROM charge
+  LEFT JOIN charge AS reversal ON reversal.reverses_id = charge.id
+ WHERE charge.is_reversed <> (reversal.id IS NOT NULL)
+    OR (charge.line_id, charge.during, charge.component, charge.vat_mode, charge.vat_percent)
+       <> (reversal.line_id, reversal.during, reversal.component, reversal.vat_mode,
+           reversal.vat_percent)
+    OR charge.amount + reversal.amount <> 0
 """
 
 YEARS = """
@@ -132,6 +183,7 @@ async def refuse_disorder(tx: Connection) -> None:
     """What holds for the books at any time, whatever went wrong on the way."""
     assert await tx.fetchval(BY_CUSTOMER) == 0, "two invoices for one customer and period"
     assert await tx.fetch(UNEQUAL) == [], "an invoice differs from its charges or its postings"
+    assert await tx.fetch(MISTAKEN) == [], "a charge was not taken back as it was"
     for year, numbers in await tx.fetch(YEARS):
         wanted = [f"INV-{year}-{number:06}" for number in range(1, len(numbers) + 1)]
         assert numbers == wanted, "the numbers of a year have a gap"

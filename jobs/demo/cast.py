@@ -23,8 +23,8 @@ from jobs.demo.model import (
 from jobs.demo.stage import ACTOR
 from leasing.batteries import service as batteries
 from leasing.batteries.codes import ProductType, encode
+from leasing.contracts import lines as lease_lines
 from leasing.contracts import service as contracts
-from leasing.contracts import store as contract_lines
 from leasing.db.pool import Connection
 from leasing.kit.time import civil_date
 from leasing.outlets import generator
@@ -32,7 +32,7 @@ from leasing.outlets import store as outlets
 from leasing.parties import service as parties
 from leasing.regions.model import Prefecture, prefecture, prefectures
 from leasing.sites import service as sites
-from schemas.contracts import ContractCreate, LineCreate
+from schemas.contracts import ContractCreate, LineCreate, Signature
 from schemas.packs import PackCreate
 from schemas.parties import PartyCreate, PartyKind
 from schemas.sites import Datum, SiteCreate, SiteKind
@@ -48,6 +48,7 @@ REPLACEMENT_DAYS = 7
 SHORT_LEASES_ONE_IN = 5
 """One lease in so many ends before the story does."""
 LONG_MONTHS = 60
+SIGNED = Signature(lessor_signatory="赵总", lessee_signatory="钱总")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -173,8 +174,10 @@ async def contract(
         ],
     )
     made = await contracts.create(tx, data, by=ACTOR, now=now)
+    await contracts.offer(tx, made.id, by=ACTOR, now=now)
+    await contracts.sign(tx, made.id, SIGNED, by=ACTOR, now=now)
     await contracts.activate(tx, made.id, by=ACTOR, now=now)
-    rows = await contract_lines.lines_after(tx, UUID(int=0), made.id, None, len(wanted))
+    rows = await lease_lines.after(tx, UUID(int=0), scale.starts_on, made.id, None, len(wanted))
     found = {(row["site_id"], row["slot"]): row["id"] for row in rows}
     return Lease(
         id=made.id,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from functools import partial
 from random import Random
+from typing import TypeVar
 from uuid import UUID
 
 from asyncpg import Record
@@ -19,7 +20,7 @@ from jobs.demo.cast import GUARANTEE_PERCENT
 from jobs.demo.model import Cast, Lease, Line, Pack, Product, Scale
 from jobs.demo.stage import ACTOR
 from jobs.registry import JOBS
-from leasing.contracts import duties
+from leasing.contracts import duties, handovers
 from leasing.contracts import service as contracts
 from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
@@ -28,7 +29,7 @@ from leasing.end_of_life.model import NoFeasibleOutlet, OutletNotQualified
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
 from leasing.telemetry import service as telemetry
-from schemas.contracts import AcceptanceCreate
+from schemas.contracts import AcceptanceCreate, ReturnCreate, SwapCreate
 from schemas.end_of_life import (
     CertificateCreate,
     Decision,
@@ -64,6 +65,7 @@ DAMAGED, CRITICAL = 0.10, 0.02
 MAX_DUTIES = 1_000
 STAFF, CUSTOMER = "王工", "李工"
 
+Test = TypeVar("Test", AcceptanceCreate, SwapCreate)
 Task = Callable[[Connection], Awaitable[None]]
 
 
@@ -177,20 +179,31 @@ class Story:
 
     async def hand_over_first(self, line: Line, tx: Connection) -> None:
         pack = await self.take_from_shelf(tx, line)
-        await contracts.accept(tx, line.id, self.acceptance(pack), by=ACTOR, now=self.now)
+        await handovers.accept(
+            tx, line.id, self.joint_test(pack, AcceptanceCreate), by=ACTOR, now=self.now
+        )
         self.standing[line.id] = pack
 
     async def swap(self, line_id: UUID, pack: Pack, tx: Connection) -> None:
         if self.standing.get(line_id) is not pack or self.on == self.leaving[line_id]:
             return
         fresh = await self.take_from_shelf(tx, self.lines[line_id])
-        await contracts.swap(tx, line_id, self.acceptance(fresh), by=ACTOR, now=self.now)
+        await handovers.swap(
+            tx, line_id, self.joint_test(fresh, SwapCreate), by=ACTOR, now=self.now
+        )
         self.standing[line_id] = fresh
         self.plan(INSPECT_AFTER_DAYS, self.inspect, pack)
 
     async def take_back(self, line: Line, tx: Connection) -> None:
-        await contracts.return_pack(tx, line.id, self.on, by=ACTOR, now=self.now)
-        self.plan(INSPECT_AFTER_DAYS, self.inspect, self.standing.pop(line.id))
+        pack = self.standing.pop(line.id)
+        test = ReturnCreate(
+            returned_on=self.on,
+            tested_capacity_mah=battery.capacity_mah(pack, self.on),
+            lessor_signatory=STAFF,
+            lessee_signatory=CUSTOMER,
+        )
+        await handovers.return_pack(tx, line.id, test, by=ACTOR, now=self.now)
+        self.plan(INSPECT_AFTER_DAYS, self.inspect, pack)
 
     async def end_lease(self, lease: Lease, tx: Connection) -> None:
         await contracts.end(tx, lease.id, by=ACTOR, now=self.now)
@@ -209,8 +222,8 @@ class Story:
         self.bought += 1
         return pack
 
-    def acceptance(self, pack: Pack) -> AcceptanceCreate:
-        return AcceptanceCreate(
+    def joint_test(self, pack: Pack, kind: type[Test]) -> Test:
+        return kind(
             pack_id=pack.id,
             accepted_on=self.on,
             tested_capacity_mah=battery.capacity_mah(pack, self.on),

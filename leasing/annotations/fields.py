@@ -78,8 +78,8 @@ async def redefine(
 ) -> CustomFieldView:
     """Change what was given. Raises `VersionChanged` when another editor was first."""
     field = await lock(tx, field_id)
-    refuse_unless_current(field.version, expected)
     changes = given(data)
+    refuse_unless_current(field.version, expected, msgspec.structs.asdict(field), changes)
     changed = msgspec.structs.replace(field, **changes)
     refuse_contradictions(changed)
     await fields_store.update(tx, changed)
@@ -130,9 +130,11 @@ async def write(
     """Set and clear what was given. Raises `BadCustomValues` with all that is wrong, and
     `VersionChanged` when another editor was first."""
     await service.lock(tx, kind, subject_id)
-    refuse_unless_current(await fields_store.version(tx, subject_id), expected)
     fields = {field.key: field for field in await fields_store.hold_of_kind(tx, kind)}
     values = await fields_store.values(tx, subject_id)
+    there = {key: values.get(field.id) for key, field in fields.items()}
+    version = await fields_store.version(tx, subject_id)
+    refuse_unless_current(version, expected, there, data)
     present = {key for key, field in fields.items() if field.id in values}
     changes, faults = rules.judge(fields, present, data)
     if faults:

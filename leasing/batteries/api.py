@@ -9,11 +9,13 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.batteries import capacity, capacity_store, codes, identifiers, parts, service, store
 from leasing.batteries.store import Filters
-from leasing.http.edge import EVERYONE, By, Now, Tx
+from leasing.http.batches import answer
+from leasing.http.edge import EVERYONE, By, Now, Tx, Unreadable
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, before_id, page_by_id
 from leasing.http.problems import when_editing, when_posting, when_reading
 from leasing.kit.rows import convert_all
+from schemas.batches import BatchView
 from schemas.common import PRINTABLE
 from schemas.packs import (
     CapacityTestCreate,
@@ -22,6 +24,7 @@ from schemas.packs import (
     IdentifierEnd,
     IdentifierView,
     OriginsCreate,
+    PackBatch,
     PackCreate,
     PackIdentifiers,
     PackOrigins,
@@ -45,6 +48,15 @@ async def acquire_pack(
     (pack_id,) = await service.acquire(tx, [data], by=str(caller), now=now)
     pack = await service.get(tx, pack_id)
     return Response(pack, status_code=201, headers={"etag": etag(pack.version)})
+
+
+@post("/packs:batch", status_code=200, responses=when_posting())
+async def acquire_packs(
+    tx: Tx, caller: By, now: Now, unreadable: Unreadable, data: JSONBody[PackBatch]
+) -> BatchView:
+    """Take up to 1,000 packs into stock; says of each what became of it. `id` is the pack."""
+    outcomes = await service.acquire_each(tx, data.rows, by=str(caller), now=now)
+    return answer(data, unreadable, outcomes)
 
 
 @get("/packs", opt={"access": EVERYONE}, responses=when_reading())
@@ -231,6 +243,7 @@ async def list_capacity_tests(
 
 HANDLERS = [
     acquire_pack,
+    acquire_packs,
     list_packs,
     search_packs,
     get_pack,

@@ -31,7 +31,7 @@ async def report(
     if faults:
         raise ImpossibleTest("; ".join(fault.message for fault in faults), fields=faults)
     test = convert(await capacity_store.insert(tx, pack_id, data, now), CapacityTestView)
-    said = {"test_id": test.id, "tested_on": test.tested_on, "extent": test.extent}
+    said = {"test_id": test.id, "on": test.tested_on, "extent": test.extent}
     if test.capacity_mah is not None:
         said["capacity_mah"] = test.capacity_mah
     fact = Event("pack", pack_id, "pack.capacity_tested", said)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from leasing.batteries.store import plan_for_these_values
 from leasing.db.pool import Connection
 
 COLUMNS = """id, scheme, code AS value, assigned_by, lower(valid) AS valid_from,
@@ -49,17 +50,18 @@ async def set_maker(tx: Connection, pack_id: UUID, maker: str | None) -> None:
     await tx.execute(SET_MAKER, pack_id, maker)
 
 
-# Each way to a pack has an index of its own; the newest stay of a part comes first.
+# Each way to a pack has an index of its own, and another that begins with the pack's holder, whom
+# a customer's policy names.
 BY_CODE = """
 SELECT pack_id, 'identifier' AS found_by, scheme, code AS value,
        upper(valid) AS until
   FROM pack_code
  WHERE code = ANY ($1::text[])
  UNION ALL
-SELECT pack_id, 'part', scheme, code, upper(during)
-  FROM part
-  JOIN part_stay ON part_stay.part_id = part.id
- WHERE code = ANY ($1::text[])
+SELECT pack_id, 'part', scheme, part.code, upper(during)
+  FROM part_stay
+  JOIN part ON part.id = part_stay.part_id
+ WHERE part_stay.code = ANY ($1::text[])
    AND pack_id IS NOT NULL
  UNION ALL
 SELECT pack_id, 'origin', scheme, code, NULL
@@ -74,29 +76,32 @@ async def by_code(tx: Connection, codes: Sequence[str], limit: int) -> list[Reco
     return await tx.fetch(BY_CODE, codes, limit)
 
 
-BY_PREFIX = """
+# A customer's codes all have one holder; `store.LIST` says why it is in the order then.
+BY_HOLDER = "CASE WHEN $4::boolean THEN holder_id END"
+
+BY_PREFIX = f"""
 (SELECT pack_id, 'identifier' AS found_by, scheme, code AS value,
         upper(valid) AS until
    FROM pack_code
   WHERE code >= $1
     AND code < $2
-  ORDER BY code
+  ORDER BY {BY_HOLDER}, code
   LIMIT $3)
  UNION ALL
-(SELECT pack_id, 'part', scheme, code, upper(during)
-   FROM part
-   JOIN part_stay ON part_stay.part_id = part.id
-  WHERE code >= $1
-    AND code < $2
+(SELECT pack_id, 'part', scheme, part.code, upper(during)
+   FROM part_stay
+   JOIN part ON part.id = part_stay.part_id
+  WHERE part_stay.code >= $1
+    AND part_stay.code < $2
     AND pack_id IS NOT NULL
-  ORDER BY code
+  ORDER BY {BY_HOLDER}, part_stay.code
   LIMIT $3)
  UNION ALL
 (SELECT pack_id, 'origin', scheme, code, NULL
    FROM pack_origin
   WHERE code >= $1
     AND code < $2
-  ORDER BY code
+  ORDER BY {BY_HOLDER}, code
   LIMIT $3)
 """
 
@@ -105,4 +110,5 @@ HIGHEST_CHARACTER = "\U0010ffff"
 
 async def by_prefix(tx: Connection, prefix: str, limit: int) -> list[Record]:
     """Packs by the beginning of a code, so many of each kind at most."""
-    return await tx.fetch(BY_PREFIX, prefix, prefix + HIGHEST_CHARACTER, limit)
+    by_holder = await plan_for_these_values(tx)
+    return await tx.fetch(BY_PREFIX, prefix, prefix + HIGHEST_CHARACTER, limit, by_holder)

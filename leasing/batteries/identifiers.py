@@ -78,7 +78,7 @@ async def add(
     if data.replaces is not None and reading.is_second_life:
         step = Step(pack_id, "cascade.coded", valid_from or today, said)
         await traceability.record(tx, [step], by=by, now=now)
-    fact = Event("pack", pack_id, "pack.identified", said)
+    fact = Event("pack", pack_id, "pack.identified", {**said, "on": valid_from or today})
     await events.append(tx, [fact], actor=by, now=now)
     rows = await identifier_store.of_pack(tx, pack_id)
     return convert(one_of(rows, identifier_id), IdentifierView)
@@ -160,7 +160,7 @@ async def end(
         fault = FieldError("/ended_on", "future_date", "this day is still to come")
         raise BadIdentifier(fault.message, fields=[fault])
     await identifier_store.end(tx, pack_id, identifier_id, on)
-    said = {"scheme": identifier["scheme"], "value": identifier["value"], "ended_on": on}
+    said = {"scheme": identifier["scheme"], "value": identifier["value"], "on": on}
     fact = Event("pack", pack_id, "pack.identifier_ended", said)
     await events.append(tx, [fact], actor=by, now=now)
     rows = await identifier_store.of_pack(tx, pack_id)

@@ -5,7 +5,9 @@ from schemas.packs import PackState
 
 NEXT_STATES: dict[PackState, set[PackState]] = {
     PackState.IN_STOCK: {PackState.LEASED},
-    PackState.LEASED: {PackState.RETURNED},
+    PackState.LEASED: {PackState.RETURNED, PackState.LOST, PackState.SOLD},
+    PackState.LOST: {PackState.RETURNED},
+    PackState.SOLD: set(),
     PackState.RETURNED: {PackState.IN_STOCK, PackState.CONDEMNED},
     PackState.CONDEMNED: {PackState.ROUTED},
     PackState.ROUTED: {PackState.CONDEMNED, PackState.HANDED_OVER},

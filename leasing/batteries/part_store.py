@@ -33,10 +33,10 @@ class NewStay(msgspec.Struct, frozen=True):
 # Where a part was last; a part always is somewhere. What nobody can read is never taken for
 # another part with the same text.
 KNOWN = """
-SELECT part.id, kind, scheme, code, assigned_by, pack_id, lower(during) AS since, depth
+SELECT part.id, kind, scheme, part.code, assigned_by, pack_id, lower(during) AS since, depth
   FROM part
   JOIN part_stay ON part_id = part.id AND upper_inf(during)
- WHERE code = ANY ($1::text[])
+ WHERE part.code = ANY ($1::text[])
    AND scheme <> 'unrecognised'
 """
 
@@ -136,7 +136,7 @@ async def lock_parts(tx: Connection, part_ids: Sequence[UUID]) -> None:
 
 
 IN_PACK = """
-SELECT part.id, kind, scheme, code, assigned_by, within_id, depth,
+SELECT part.id, kind, scheme, part.code, assigned_by, within_id, depth,
        lower(during) AS installed_on, upper(during) AS removed_on
   FROM part_stay
   JOIN part ON part.id = part_id

@@ -101,7 +101,7 @@ async def install(
         raise TooManyParts(f"a pack has {MOST_PARTS} parts at most")
     await part_store.end_stays(tx, list({row["part_id"] for row in moved}), on)
     await part_store.insert_stays(tx, stays, pack_id, on)
-    said = {"installed_on": on, "codes": [row.reading.value for row in rows]}
+    said = {"on": on, "codes": [row.reading.value for row in rows]}
     await events.append(tx, [Event("pack", pack_id, "pack.assembled", said)], actor=by, now=now)
     return await of_pack(tx, pack_id, None)
 
@@ -309,7 +309,7 @@ async def remove(
     ]
     await part_store.end_stays(tx, [row["part_id"] for row in contents], on)
     await part_store.insert_stays(tx, stays, None, on)
-    said = {"part_id": part_id, "code": part.code, "removed_on": on, "parts": len(stays)}
+    said = {"part_id": part_id, "code": part.code, "on": on, "parts": len(stays)}
     await events.append(tx, [Event("pack", pack_id, "pack.decomposed", said)], actor=by, now=now)
     return await of_pack(tx, pack_id, None)
 

@@ -2,19 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from leasing.batteries import codes, rules, store
 from leasing.batteries.codes import BatteryCode, BatteryCodeError
-from leasing.batteries.model import BadPack, BadPackCode, NoSuchPack, refuse_unless_next
+from leasing.batteries.model import (
+    CONSTRAINTS,
+    BadPack,
+    BadPackCode,
+    NoSuchPack,
+    refuse_unless_next,
+)
 from leasing.batteries.store import NewCode, NewPack, Pack
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
+from leasing.http.batches import each, refusal
 from leasing.kit import vin
-from leasing.kit.errors import FieldError
+from leasing.kit.errors import DomainError, FieldError
 from leasing.kit.rows import convert, given
 from leasing.kit.time import civil_date
 from leasing.kit.versions import refuse_unless_current
@@ -48,9 +56,32 @@ async def acquire(
         for pack_id, pack, code in zip(ids, packs, decoded, strict=True)
     ]
     await traceability.record(tx, steps, by=by, now=now)
-    facts = [Event("pack", step.pack_id, "pack.acquired", step.data) for step in steps]
+    facts = [
+        Event("pack", step.pack_id, "pack.acquired", {**step.data, "on": step.happened_on})
+        for step in steps
+    ]
     await events.append(tx, facts, actor=by, now=now)
     return ids
+
+
+async def acquire_each(
+    tx: Connection, wanted: Sequence[PackCreate], *, by: str, now: datetime
+) -> list[UUID | DomainError]:
+    """Take packs into stock. Returns for each its id, or why it is refused."""
+    today = civil_date(now)
+
+    async def together(part: Sequence[PackCreate]) -> list[UUID | DomainError]:
+        refused = [refusal(partial(read, pack, today)) for pack in part]
+        good = [pack for pack, no in zip(part, refused, strict=True) if no is None]
+        ids = iter(await acquire(tx, good, by=by, now=now) if good else [])
+        return [no or next(ids) for no in refused]
+
+    return await each(tx, wanted, CONSTRAINTS, together)
+
+
+def read(pack: PackCreate, today: date) -> NewPack:
+    """What is entered for a pack. Raises `BadPackCode`, `BadPack`."""
+    return new_pack(pack, read_code(pack.code, today), today)
 
 
 def read_code(text: str, today: date) -> BatteryCode:
@@ -129,8 +160,8 @@ async def change(
     row = await store.lock_whole(tx, pack_id)
     if row is None:
         raise NoSuchPack
-    refuse_unless_current(row["version"], expected)
     changes = given(data)
+    refuse_unless_current(row["version"], expected, row, changes)
     values = {**row, **changes}
     values["vin"] = checked(values, civil_date(now))
     if "vin" in changes:

@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from leasing.db.pool import Connection
-from leasing.kit.rows import convert
+from leasing.db.pool import Connection, DbRole
+from leasing.kit.rows import convert, convert_all
 from schemas.packs import PackState
 
 
@@ -107,6 +107,33 @@ async def lock(tx: Connection, pack_id: UUID) -> Pack | None:
     return convert(row, Pack) if row else None
 
 
+LOCK_MANY = """
+SELECT id, state, chemistry, mass_kg, rated_capacity_mah
+  FROM pack
+ WHERE id = ANY ($1::uuid[])
+ ORDER BY id
+   FOR UPDATE
+"""
+
+
+async def lock_many(tx: Connection, pack_ids: Collection[UUID]) -> dict[UUID, Pack]:
+    """Lock packs, always in the same order; those that are there, by id."""
+    found = convert_all(await tx.fetch(LOCK_MANY, list(pack_ids)), Pack)
+    return {pack.id: pack for pack in found}
+
+
+SET_STATES = """
+UPDATE pack
+   SET state = $2
+ WHERE id = ANY ($1::uuid[])
+"""
+
+
+async def set_states(tx: Connection, pack_ids: Collection[UUID], state: PackState) -> None:
+    """Take packs to a state in which they are not recycled yet."""
+    await tx.execute(SET_STATES, list(pack_ids), state)
+
+
 SET_STATE = """
 UPDATE pack
    SET state = $2,
@@ -121,8 +148,7 @@ async def set_state(
     await tx.execute(SET_STATE, pack_id, state, recycled_on)
 
 
-COLUMNS = """
-SELECT pack.id,
+SHOWN = """pack.id,
        pack_code.code,
        maker,
        chemistry,
@@ -143,9 +169,14 @@ SELECT pack.id,
        carmaker,
        vehicle_model,
        removed_on,
-       version
+       version"""
+
+WITH_CODE = "JOIN pack_code ON pack_code.pack_id = pack.id AND pack_code.is_current"
+
+COLUMNS = f"""
+SELECT {SHOWN}
   FROM pack
-  JOIN pack_code ON pack_code.pack_id = pack.id AND pack_code.is_current
+  {WITH_CODE}
 """
 
 GET = f"""{COLUMNS}
@@ -250,40 +281,62 @@ WANTED = """
    AND ($12::int IS NULL OR rated_capacity_mah <= $12)
 """
 
-# The codes begin where the packs do. PostgreSQL does not conclude that from the join, and would
-# go through the codes of all packs before the page.
-# By whichever of these is given, and so by nothing else than the id. It makes PostgreSQL go along
-# the index of that column and the id; by the id alone it would take the primary key, count on
-# packs of one kind being everywhere, and read half the table when they are all at its end. For
-# the same reason the filters compare with an array: "=" would tell it that the order is the same.
+# By whichever of these is given, and so by nothing else than the id: a customer's packs all have
+# one holder. It makes PostgreSQL go along the index of those columns and the id; by the id alone
+# it would take the primary key, count on packs of one kind being everywhere, and read half the
+# table when they are all at its end. For the same reason the filters compare with an array: "="
+# would tell it that the order is the same.
+BY_HOLDER = "CASE WHEN $13::boolean THEN holder_id END"
 BY_KIND = """CASE WHEN $6::text IS NOT NULL THEN maker
                WHEN $3::text IS NOT NULL THEN state
                WHEN $5::text IS NOT NULL THEN chemistry END"""
 
-LIST = f"""{COLUMNS}
- WHERE pack.id > $1
-   AND pack_code.pack_id > $1
+# The page comes first and then its codes: of packs and codes of one holder together PostgreSQL
+# expects far fewer than there are, and would join them all before it sorts out the page.
+LIST = f"""
+SELECT {SHOWN}
+  FROM (
+    SELECT *
+      FROM pack
+     WHERE id > $1
 {WANTED}
+     ORDER BY {BY_HOLDER}, {BY_KIND}, id
+     LIMIT $2) AS pack
+  {WITH_CODE}
  ORDER BY {BY_KIND}, pack.id
- LIMIT $2
 """
 
-LIST_NEWEST_FIRST = f"""{COLUMNS}
- WHERE pack.id < $1
-   AND pack_code.pack_id < $1
+LIST_NEWEST_FIRST = f"""
+SELECT {SHOWN}
+  FROM (
+    SELECT *
+      FROM pack
+     WHERE id < $1
 {WANTED}
+     ORDER BY {BY_HOLDER} DESC, {BY_KIND} DESC, id DESC
+     LIMIT $2) AS pack
+  {WITH_CODE}
  ORDER BY {BY_KIND} DESC, pack.id DESC
- LIMIT $2
 """
 
 # A plan made for all values would go through every pack, whatever the filters are.
-PLAN_FOR_THESE_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
+PLAN_FOR_THESE_VALUES = f"""
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true) IS NOT NULL
+   AND current_user = '{DbRole.CUSTOMER}'
+"""
+
+
+async def plan_for_these_values(tx: Connection) -> bool:
+    """Have the statements that follow planned for their values. True for a customer, whose lists
+    are ordered by the holder."""
+    is_customer: bool = await tx.fetchval(PLAN_FOR_THESE_VALUES)
+    return is_customer
 
 
 async def after(
     tx: Connection, pack_id: UUID, filters: Filters, limit: int, *, newest_first: bool = False
 ) -> list[Record]:
     """Packs beyond one, in the order they were acquired or against it."""
-    await tx.execute(PLAN_FOR_THESE_VALUES)
+    by_holder = await plan_for_these_values(tx)
     sql = LIST_NEWEST_FIRST if newest_first else LIST
-    return await tx.fetch(sql, pack_id, limit, *msgspec.structs.astuple(filters))
+    return await tx.fetch(sql, pack_id, limit, *msgspec.structs.astuple(filters), by_holder)

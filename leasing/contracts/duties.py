@@ -1,6 +1,6 @@
 """What the lessor owes under a line: a replacement, a check discharge; with a due day."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -57,6 +57,27 @@ async def close_all(
 ) -> list[UUID]:
     """The same for many packs."""
     return [row["id"] for row in await tx.fetch(CLOSE, pack_ids, kinds, on, outcome)]
+
+
+CLOSE_EACH = """
+UPDATE duty
+   SET closed_on = greatest(given.closed_on, opened_on),
+       outcome = $3
+  FROM unnest($1::uuid[], $2::date[]) AS given (pack_id, closed_on)
+ WHERE duty.pack_id = given.pack_id
+   AND duty.closed_on IS NULL
+RETURNING duty.pack_id, duty.id
+"""
+
+
+async def close_each(
+    tx: Connection, days: Mapping[UUID, date], outcome: str
+) -> dict[UUID, list[UUID]]:
+    """Close every open duty of packs, each pack on its own day. Returns them by pack."""
+    closed: dict[UUID, list[UUID]] = {pack_id: [] for pack_id in days}
+    for row in await tx.fetch(CLOSE_EACH, list(days), list(days.values()), outcome):
+        closed[row["pack_id"]].append(row["id"])
+    return closed
 
 
 LIST = """

@@ -1,35 +1,132 @@
-"""Contracts and their lines: states, and what is refused."""
+"""Contracts and their lines: states, terms, and what is refused."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
+from leasing.batteries.model import NoSuchPack
 from leasing.kit.errors import Conflict, Invalid, NotFound
-from schemas.contracts import ContractState
+from schemas.contracts import (
+    BillingAlignment,
+    BillingTiming,
+    BuyOut,
+    ContractState,
+    EarlyTermination,
+    EndingReason,
+    Escalator,
+    PermittedUse,
+    Renewal,
+    VatMode,
+)
 
 NEXT_STATES: dict[ContractState, set[ContractState]] = {
-    ContractState.DRAFT: {ContractState.ACTIVE},
-    ContractState.ACTIVE: {ContractState.ENDED},
+    ContractState.DRAFT: {ContractState.OFFERED, ContractState.CANCELLED},
+    ContractState.OFFERED: {ContractState.DRAFT, ContractState.SIGNED, ContractState.CANCELLED},
+    ContractState.SIGNED: {ContractState.ACTIVE, ContractState.CANCELLED},
+    ContractState.ACTIVE: {ContractState.SUSPENDED, ContractState.ENDING},
+    ContractState.SUSPENDED: {ContractState.ACTIVE, ContractState.ENDING},
+    # A renewal, or a notice taken back, brings it into force again.
+    ContractState.ENDING: {ContractState.ACTIVE, ContractState.ENDED},
     ContractState.ENDED: set(),
+    ContractState.CANCELLED: set(),
 }
+
+IN_FORCE = {ContractState.ACTIVE, ContractState.SUSPENDED, ContractState.ENDING}
+"""States in which packs are out, or may be."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a contract says on a day."""
+
+    vat_mode: VatMode
+    vat_percent: Decimal
+    payment_days: int
+    billing_alignment: BillingAlignment
+    billing_timing: BillingTiming
+    guarantee_percent: Decimal
+    replacement_days: int
+    autonomy_minutes: int | None
+    availability_percent: Decimal | None
+    notice_days: int
+    renewal: Renewal
+    renewal_months: int | None
+    minimum_months: int
+    deposit_amount: int
+    permitted_use: PermittedUse
+    early_termination: EarlyTermination
+    buy_out: BuyOut
+    escalator: Escalator
+
+
+class ContractRevision(msgspec.Struct, frozen=True):
+    """Terms between two days; `to_on` is None while they last."""
+
+    number: int
+    from_on: date
+    to_on: date | None
+    terms: Terms
+    cause: str
+    entered_by: str
+    entered_at: datetime
+
+
+class LineRevision(msgspec.Struct, frozen=True):
+    """A line's position and rent between two days; `to_on` is None while they last."""
+
+    line_id: UUID
+    number: int
+    from_on: date
+    to_on: date | None
+    contract_id: UUID
+    lessee_id: UUID
+    site_id: UUID
+    slot: int
+    rated_capacity_mah: int
+    base_rent_amount: int
+    base_from_on: date
+    rent_amount: int
+    suspended: bool
+    cause: str
+    entered_by: str
+    entered_at: datetime
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """What decisions about a contract rest on."""
+
+    id: UUID
+    number: str
+    lessor_id: UUID | None
+    lessee_id: UUID
+    currency: str
+    time_zone: str
+    state: ContractState
+    starts_on: date
+    ends_on: date | None
+    ending_on: date | None
+    ending_reason: EndingReason | None
+    version: int
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A line with what its contract says about it."""
+    """A line as it is on a day, with what its contract says then."""
 
     id: UUID
     contract_id: UUID
     lessee_id: UUID
+    contract_state: ContractState
     site_id: UUID
     adcode: str
-    contract_state: ContractState
-    term_from: date
-    term_to: date
+    slot: int
     rated_capacity_mah: int
+    rent_amount: int
+    suspended: bool
     guarantee_percent: Decimal
     replacement_days: int
+    named_pack_id: UUID | None
+    from_on: date
     started_on: date | None
     ended_on: date | None
 
@@ -44,6 +141,11 @@ class NoSuchLine(NotFound):
     title = "There is no such lease line"
 
 
+class NoSuchIncident(NotFound):
+    code = "incident_not_found"
+    title = "There is no such incident"
+
+
 class ContractNumberTaken(Conflict):
     code = "contract_number_taken"
     title = "Another contract has this number"
@@ -54,9 +156,19 @@ class SlotTaken(Conflict):
     title = "The contract has another line for this slot"
 
 
+class SlotOccupied(Conflict):
+    code = "slot_occupied"
+    title = "Another pack stands in this slot in that time"
+
+
 class NotTheLesseesSite(Conflict):
     code = "not_the_lessees_site"
     title = "A line stands at a site of the lessee"
+
+
+class NotTheLessor(Conflict):
+    code = "not_the_lessor"
+    title = "The lessor of a contract is a party of that kind"
 
 
 class IllegalTransition(Conflict):
@@ -69,14 +181,44 @@ class EndsBeforeStart(Invalid):
     title = "The end lies before the start"
 
 
+class BadTerms(Invalid):
+    code = "bad_terms"
+    title = "The terms do not fit together"
+
+
+class ForbiddenUse(Invalid):
+    code = "forbidden_use"
+    title = "The law forbids this use"
+
+
 class OutsideTerm(Conflict):
     code = "outside_term"
     title = "The day lies outside the contract's term"
 
 
+class OutsideLine(Conflict):
+    code = "outside_line"
+    title = "The line does not exist on that day"
+
+
+class LaterChange(Conflict):
+    code = "later_change"
+    title = "Something that was entered for a later day stands in the way"
+
+
+class NothingChanges(Conflict):
+    code = "nothing_changes"
+    title = "It is like this already"
+
+
 class LineEnded(Conflict):
     code = "line_ended"
     title = "The line has ended"
+
+
+class LineSuspended(Conflict):
+    code = "line_suspended"
+    title = "The line is suspended"
 
 
 class LineOccupied(Conflict):
@@ -89,9 +231,19 @@ class LineEmpty(Conflict):
     title = "No pack stands there"
 
 
+class LineStarted(Conflict):
+    code = "line_started"
+    title = "The line has had a pack; it ends by a return"
+
+
 class LinesOpen(Conflict):
     code = "lines_open"
     title = "A contract ends when the packs of all its lines have gone back"
+
+
+class NoLines(Conflict):
+    code = "no_lines"
+    title = "A contract without lines cannot be offered"
 
 
 class PackAlreadyLeased(Conflict):
@@ -99,14 +251,19 @@ class PackAlreadyLeased(Conflict):
     title = "The pack is on lease in that time"
 
 
+class NotTheNamedPack(Conflict):
+    code = "not_the_named_pack"
+    title = "Another pack was agreed by name"
+
+
 class BelowGuarantee(Conflict):
     code = "below_guarantee"
     title = "The pack tested below what the contract guarantees"
 
 
-class AlreadyBilled(Conflict):
-    code = "already_billed"
-    title = "The days after that day are on a final invoice"
+class RentWithoutClass(Invalid):
+    code = "rent_without_class"
+    title = "A swap changes the rent only with the capacity class"
 
 
 class BeforePlacement(Conflict):
@@ -114,14 +271,66 @@ class BeforePlacement(Conflict):
     title = "The pack came after that day"
 
 
+class NoticeTooShort(Conflict):
+    code = "notice_too_short"
+    title = "The notice period is longer"
+
+
+class BeforeMinimum(Conflict):
+    code = "before_minimum"
+    title = "The minimum term is not over"
+
+
+class NotAllowed(Conflict):
+    code = "not_allowed_by_contract"
+    title = "The contract does not provide for this"
+
+
+class NotLost(Conflict):
+    code = "not_lost"
+    title = "The pack of this incident is not missing"
+
+
+class NotLiable(Invalid):
+    code = "not_liable"
+    title = "Only a liable lessee owes compensation"
+
+
+class OwedAlready(Conflict):
+    code = "owed_already"
+    title = "The line owes this for that day already"
+
+
+class SameLessee(Conflict):
+    code = "same_lessee"
+    title = "A contract is transferred to another lessee"
+
+
+class StartedWithoutTest(Conflict):
+    code = "started_without_test"
+    title = "A line starts by a joint test"
+
+
 CONSTRAINTS = {
     "contract_number_once": ContractNumberTaken,
-    "lease_line_slot_once": SlotTaken,
-    "lease_line_site_of_the_lessee": NotTheLesseesSite,
+    "contract_of_a_lessor": NotTheLessor,
+    "contract_permitted_use": ForbiddenUse,
+    "contract_revision_one_a_day": LaterChange,
+    "contract_state_has_its_time": IllegalTransition,
+    "contract_term_once": LaterChange,
+    "acceptance_within_term": OutsideTerm,
+    "fee_once": OwedAlready,
     "lease_line_ends_after_start": EndsBeforeStart,
-    "lease_line_ends_after_billing": AlreadyBilled,
-    "contract_term_bounded": EndsBeforeStart,
-    "placement_pack_once": PackAlreadyLeased,
+    "lease_line_started_by_acceptance": StartedWithoutTest,
+    "lease_line_named_pack_first": NotTheNamedPack,
+    "lease_line_named_pack_id_fkey": NoSuchPack,
+    "line_revision_one_a_day": LaterChange,
+    "line_revision_site_of_the_lessee": NotTheLesseesSite,
+    "line_revision_slot_once": SlotTaken,
+    "line_revision_within_contract": OutsideTerm,
     "placement_line_once": LineOccupied,
     "placement_not_empty": BeforePlacement,
+    "placement_pack_once": PackAlreadyLeased,
+    "placement_slot_once": SlotOccupied,
+    "placement_within_line": OutsideLine,
 }

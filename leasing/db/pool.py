@@ -138,6 +138,21 @@ async def savepoint(tx: Connection) -> AsyncIterator[None]:
     await tx.execute("RELEASE SAVEPOINT here")
 
 
+MANY = 20
+
+
+async def fetch_for(
+    tx: Connection, rows: int, sql: str, *arguments: object
+) -> list[asyncpg.Record]:
+    """Run a statement that looks something up for each of some rows. For many it is planned anew:
+    a session keeps the plan it made for one row when the table was small, and that may go through
+    the whole table for each of a thousand."""
+    if rows < MANY:
+        return await tx.fetch(sql, *arguments)
+    statement = await tx.prepare(sql)
+    return await statement.fetch(*arguments)
+
+
 def begin(actor: Actor, *, read_only: bool) -> str:
     """The statements that open a transaction, in one round trip."""
     mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else ""

@@ -57,7 +57,7 @@ async def inspect(
     facts: dict[str, object] = {"grade": data.grade, "hazard": data.hazard}
     step = Step(pack_id, "pack.inspected", data.inspected_on, facts)
     await traceability.record(tx, [step], by=by, now=now)
-    inspected = Event("pack", pack_id, "pack.inspected", facts)
+    inspected = Event("pack", pack_id, "pack.inspected", {**facts, "on": data.inspected_on})
     await events.append(tx, [inspected], actor=by, now=now)
     return inspection
 
@@ -81,7 +81,8 @@ async def decide(
     facts: dict[str, object] = {"reason": data.reason}
     step = Step(pack_id, kind, data.decided_on, facts)
     await traceability.record(tx, [step], by=by, now=now)
-    await events.append(tx, [Event("pack", pack_id, kind, facts)], actor=by, now=now)
+    decided = Event("pack", pack_id, kind, {**facts, "on": data.decided_on})
+    await events.append(tx, [decided], actor=by, now=now)
     return convert(row, DispositionView)
 
 
@@ -204,7 +205,7 @@ async def hand_over(
         for kind in ("waste.outbound", "waste.inbound")
     ]
     await traceability.record(tx, steps, by=by, now=now)
-    handed = Event("routing", routing_id, "routing.handed_over", facts)
+    handed = Event("routing", routing_id, "routing.handed_over", {**facts, "on": on})
     await events.append(tx, [handed], actor=by, now=now)
     return await get_routing(tx, routing_id)
 
@@ -223,7 +224,8 @@ async def release(
         pack.id, "route.released", data.released_on, facts, routing.adcode, routing.recycler_id
     )
     await traceability.record(tx, [step], by=by, now=now)
-    released = Event("routing", routing_id, "routing.released", facts)
+    told = {**facts, "on": data.released_on}
+    released = Event("routing", routing_id, "routing.released", told)
     await events.append(tx, [released], actor=by, now=now)
     return await get_routing(tx, routing_id)
 
@@ -249,7 +251,8 @@ async def certify(
         pack.id, "recycle.completed", data.recycled_on, facts, routing.adcode, routing.recycler_id
     )
     await traceability.record(tx, [step], by=by, now=now)
-    recycled = Event("routing", routing_id, "routing.recycled", facts)
+    told = {**facts, "on": data.recycled_on}
+    recycled = Event("routing", routing_id, "routing.recycled", told)
     await events.append(tx, [recycled], actor=by, now=now)
     row["below_floor"] = rules.below_floor(
         row["lithium_percent"], row["nickel_cobalt_manganese_percent"]

@@ -79,8 +79,14 @@ SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.lo
           WHERE pack_return.pack_id = disposition.pack_id
           ORDER BY returned_on DESC
           LIMIT 1) AS newest_return ON true
-  JOIN lease_line ON lease_line.id = newest_return.line_id
-  JOIN site ON site.id = lease_line.site_id
+  JOIN LATERAL (
+         SELECT site_id
+           FROM placement
+          WHERE placement.line_id = newest_return.line_id
+            AND placement.pack_id = disposition.pack_id
+          ORDER BY lower(during) DESC
+          LIMIT 1) AS last_stay ON true
+  JOIN site ON site.id = last_stay.site_id
  WHERE disposition.pack_id = $1
    AND disposition.decision = 'recycle'
  ORDER BY disposition.decided_on DESC, disposition.id DESC

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from leasing.db.pool import Connection
+from leasing.db.pool import Connection, fetch_for
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -46,7 +46,9 @@ SELECT fact.aggregate,
 async def append(tx: Connection, events: Sequence[Event], *, actor: str, now: datetime) -> None:
     """Record facts in the order given."""
     if events:
-        await tx.execute(
+        await fetch_for(
+            tx,
+            len(events),
             APPEND,
             [event.aggregate for event in events],
             [event.aggregate_id for event in events],

@@ -8,7 +8,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from leasing.contracts import duties
-from leasing.contracts import store as contracts
+from leasing.contracts import lines as leases
 from leasing.contracts.model import Line
 from leasing.contracts.rules import guaranteed_capacity_mah
 from leasing.db.pool import Connection
@@ -41,7 +41,7 @@ async def check_all(
     """Check packs on everything they reported before the day `as_of`, and store the results with
     their evidence. A pack that is not on lease is measured and judged against nothing."""
     line_ids = [pack.line_id for pack in packs if pack.line_id is not None]
-    lines = {line.id: line for line in await contracts.lock_lines(tx, line_ids)}
+    lines = {line.id: line for line in await leases.lock(tx, line_ids, as_of)}
     findings = [
         find(pack, lines.get(pack.line_id) if pack.line_id else None, samples[pack.pack_id])
         for pack in packs
@@ -53,7 +53,7 @@ async def check_all(
     await store.mark_evaluated(tx, [one.pack.pack_id for one in checked], midnight(as_of))
     happened = []
     for finding in checked:
-        happened.append(told(finding))
+        happened.append(told(finding, as_of))
         owed = await open_duty(tx, finding, ids[finding.pack.pack_id], as_of)
         happened += [] if owed is None else [owed]
     # A clear answer from a whole charge or discharge is what a check discharge was ordered for;
@@ -73,8 +73,9 @@ def find(pack: PackToCheck, line: Line | None, samples: Iterable[Record]) -> Fin
     return Finding(pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
 
 
-def told(finding: Finding) -> Event:
+def told(finding: Finding, as_of: date) -> Event:
     facts: dict[str, object] = {
+        "on": as_of,
         "verdict": finding.verdict,
         "capacity_mah": finding.health.capacity_mah,
         "guarantee_mah": finding.guarantee_mah,
@@ -100,7 +101,12 @@ async def open_duty(tx: Connection, finding: Finding, check_id: UUID, as_of: dat
         opened_on=as_of,
         due_on=due_on,
     )
-    facts: dict[str, object] = {"kind": kind, "pack_id": pack_id, "due_on": due_on}
+    facts: dict[str, object] = {
+        "on": as_of,
+        "kind": kind,
+        "pack_id": pack_id,
+        "due_on": due_on,
+    }
     return None if opened is None else Event("line", line.id, "duty.opened", facts)
 
 

@@ -27,6 +27,7 @@ from leasing.access.gate import Gate
 from leasing.access.model import Caller, Role
 from leasing.db import clock
 from leasing.db.pool import LESSOR, Connection, Database, step_down
+from leasing.http.fields import Malformed
 from leasing.kit.errors import Conflict, Forbidden, Invalid, Unprocessable
 from leasing.kit.time import system_now
 
@@ -221,6 +222,11 @@ def provide_caller(request: Request[None, None, State]) -> Caller:
     return cast("Caller", request.scope["state"]["caller"])
 
 
+def provide_unreadable(request: Request[None, None, State]) -> Malformed:
+    """The rows of a batch that could not be read. The body was read before dependencies are."""
+    return cast("Malformed", request.scope["state"]["unreadable"])
+
+
 async def provide_now(tx: NamedDependency[Connection]) -> datetime:
     return await clock.now(tx)
 
@@ -229,6 +235,7 @@ async def provide_now(tx: NamedDependency[Connection]) -> datetime:
 Tx = NamedDependency[Connection]
 By = NamedDependency[Caller]
 Now = NamedDependency[datetime]
+Unreadable = NamedDependency[Malformed]
 
 FORGET = """
 DELETE FROM idempotent_answer

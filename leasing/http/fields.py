@@ -14,15 +14,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice, repeat
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException
 
 from leasing.kit.errors import FieldError, Invalid
+from schemas.batches import Batch
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Batch)
 
 # A batch of a thousand readings can be wrong in thousands of places; no one reads them all.
 MAX_ERRORS = 200
@@ -72,7 +74,12 @@ class JsonRequest(Request[Any, Any, Any]):
                 detail=f"expected application/json, got {media_type or 'no Content-Type'}",
                 headers={"Accept": "application/json"},
             )
-        return decode(field.raw, await self.body())  # raw: with its msgspec.Meta
+        body = await self.body()
+        if not is_batch(field.annotation):
+            return decode(field.raw, body)  # raw: with its msgspec.Meta
+        batch, malformed = decode_batch(field.annotation, body)
+        self.scope["state"]["unreadable"] = malformed
+        return batch
 
 
 @cache
@@ -80,13 +87,56 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 
-def decode(type_: type[T], body: bytes) -> T:
-    """The body as `type_`, or `Invalid` with every field error."""
+def decode(type_: type[T], body: bytes, *, explain: bool = True) -> T:
+    """The body as `type_`, or `Invalid` with every field error; with the first one alone if it is
+    not to be explained."""
     try:
         value: T = _decoder(type_).decode(body)  # type: ignore[arg-type]  # a type hashes
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _explain(type_, body, error) from None
+        raise (_explain(type_, body, error) if explain else _brief(error)) from None
     return value
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """The rows of a batch that cannot be read, by their places, and why."""
+
+    rows: dict[int, Invalid]
+
+
+def is_batch(type_: Any) -> bool:
+    return isinstance(type_, type) and issubclass(type_, Batch)
+
+
+def decode_batch(type_: type[B], body: bytes) -> tuple[B, Malformed]:
+    """The rows of a batch that can be read, and what is wrong with the others. Raises `Invalid`
+    when it is no batch."""
+    try:
+        return _decoder(type_).decode(body), Malformed({})
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        frame_type, row_type = _frame(type_)
+        frame = decode(frame_type, body)
+    rows: list[Any] = []
+    malformed: dict[int, Invalid] = {}
+    for place, raw in enumerate(frame.rows):
+        try:
+            rows.append(decode(row_type, bytes(raw), explain=len(malformed) < MAX_ERRORS))
+        except Invalid as error:
+            malformed[place] = error
+    given = {name: getattr(frame, name) for name in type_.__struct_fields__}
+    return type_(**{**given, "rows": rows}), Malformed(malformed)
+
+
+@cache
+def _frame(type_: Any) -> tuple[Any, Any]:
+    """A batch whose rows are not read yet, and the type of a row."""
+    hints = get_type_hints(type_, include_extras=True)
+    row_type, *_ = get_args(get_args(hints["rows"])[0])
+    limits = get_args(hints["rows"])[1:]
+    rows = _annotated(list[msgspec.Raw], limits)
+    frame = msgspec.defstruct(
+        type_.__name__, [("rows", rows)], bases=(Batch,), frozen=True, kw_only=True
+    )
+    return frame, row_type
 
 
 def collect(type_: Any, raw: object) -> list[FieldError]:

@@ -5,6 +5,7 @@ Asia/Shanghai, where a month ends at local midnight. Everything above takes `now
 an argument, so that a test, a replay and the sandbox clock all see the same program.
 """
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -18,9 +19,10 @@ def system_now() -> datetime:
     return datetime.now(UTC)
 
 
-def civil_date(at: datetime) -> date:
-    """The calendar day on which an instant falls, in the lessor's zone."""
-    return at.astimezone(CIVIL_ZONE).date()
+def civil_date(at: datetime, zone: str | None = None) -> date:
+    """The calendar day on which an instant falls, in the zone of that IANA name, or in the
+    lessor's."""
+    return at.astimezone(ZoneInfo(zone) if zone else CIVIL_ZONE).date()
 
 
 def midnight(on: date) -> datetime:
@@ -33,3 +35,26 @@ def month_of(on: date) -> tuple[date, date]:
     """The calendar month around a day, as a half-open period `[first, first of the next)`."""
     first = on.replace(day=1)
     return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def add_months(on: date, months: int) -> date:
+    """The same day so many months later, or the last day of that month when it is too short.
+
+    >>> add_months(date(2026, 1, 31), 1), add_months(date(2026, 1, 31), 2)
+    (datetime.date(2026, 2, 28), datetime.date(2026, 3, 31))
+    """
+    year, month = divmod(on.year * 12 + on.month - 1 + months, 12)
+    return date(year, month + 1, min(on.day, monthrange(year, month + 1)[1]))
+
+
+def whole_months(from_on: date, to_on: date) -> int:
+    """How many months after the first day the second one is, counting whole ones: the largest n
+    with `add_months(from_on, n) <= to_on`. Negative when it lies before.
+
+    >>> whole_months(date(2026, 1, 31), date(2026, 2, 28))
+    1
+    >>> whole_months(date(2026, 1, 15), date(2026, 2, 14))
+    0
+    """
+    months = (to_on.year - from_on.year) * 12 + to_on.month - from_on.month
+    return months if add_months(from_on, months) <= to_on else months - 1

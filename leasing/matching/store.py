@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from leasing.contracts.lines import AS_OF, TERMS_AS_OF
 from leasing.db.pool import Connection
 from leasing.kit.rows import convert, convert_all
 from leasing.matching.model import Candidate, Need
@@ -36,40 +37,46 @@ class LineFact(msgspec.Struct, frozen=True):
 
 
 # Which line is asked for by its own id or by its contract's; with it come all other lines of its
-# sites. This and `cabinets.STANDING` are the only statements here that know where a line keeps
-# its place and its capacity, and a contract its guarantee, on the day $2.
-LINES = """
+# sites, all as they are on the day $1.
+LINES = f"""
 WITH wanted AS (
-  SELECT DISTINCT site_id
+  SELECT DISTINCT position.site_id
     FROM lease_line
-   WHERE id = $1
-      OR contract_id = $1
+    {AS_OF}
+   WHERE lease_line.id = $2
+      OR lease_line.contract_id = $2
 )
 SELECT lease_line.id AS line_id,
        lease_line.contract_id,
        contract.state AS contract_state,
        lease_line.ended_on,
-       lease_line.site_id,
-       lease_line.slot,
-       lease_line.rated_capacity_mah,
-       contract.guarantee_percent,
+       position.site_id,
+       position.slot,
+       position.rated_capacity_mah,
+       terms.guarantee_percent,
        site.kind AS site_kind,
        site.load_w,
        site.required_autonomy_minutes
-  FROM wanted
-  JOIN lease_line ON lease_line.site_id = wanted.site_id
+  FROM (SELECT DISTINCT line_id
+          FROM line_revision
+         WHERE site_id IN (SELECT site_id FROM wanted)) AS once_there
+  JOIN lease_line ON lease_line.id = once_there.line_id
+  {AS_OF}
   JOIN contract ON contract.id = lease_line.contract_id
-  JOIN site ON site.id = lease_line.site_id
- WHERE lease_line.id = $1
-    OR lease_line.contract_id = $1
-    OR (contract.state = 'active' AND (lease_line.ended_on IS NULL OR lease_line.ended_on > $2))
- ORDER BY lease_line.site_id, lease_line.slot, lease_line.id
+  {TERMS_AS_OF}
+  JOIN site ON site.id = position.site_id
+ WHERE position.site_id IN (SELECT site_id FROM wanted)
+   AND (lease_line.id = $2
+        OR lease_line.contract_id = $2
+        OR (contract.state IN ('active', 'suspended', 'ending')
+            AND (lease_line.ended_on IS NULL OR lease_line.ended_on > $1)))
+ ORDER BY position.site_id, position.slot, lease_line.id
 """
 
 
 async def lines(tx: Connection, line_or_contract_id: UUID, today: date) -> list[LineFact]:
     """The lines asked for, and the lines of contracts in force at the same sites."""
-    return convert_all(await tx.fetch(LINES, line_or_contract_id, today), LineFact)
+    return convert_all(await tx.fetch(LINES, today, line_or_contract_id), LineFact)
 
 
 # --- What a pack still holds ------------------------------------------------------------------

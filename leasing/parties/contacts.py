@@ -49,7 +49,7 @@ async def change(
     """Change what was given. Raises `VersionChanged` when another editor was first."""
     changes = given(with_phone_normalised(data))
     row = await lock(tx, contact_id)
-    refuse_unless_current(row["version"], expected)
+    refuse_unless_current(row["version"], expected, row, changes)
     values = {**row, **changes}
     refuse_unreachable(values["phone"], values["email"])
     contact = convert(await store.update_contact(tx, contact_id, values), ContactView)

@@ -90,7 +90,7 @@ async def change(
     if changes.keys() & {"parent_id", "billing_party_id"}:
         await store.lock_tree(tx)
     row = await lock(tx, party_id)
-    refuse_unless_current(row["version"], expected)
+    refuse_unless_current(row["version"], expected, row, changes)
     await refuse_circle(tx, party_id, changes)
     await store.update(tx, party_id, {**row, **changes})
     await refuse_stray_invoices(tx, party_id, now)

@@ -347,7 +347,7 @@ def write(
     )
     if format_ is SheetFormat.CSV:
         return write_csv(header, rows)
-    return write_xlsx(sheet.kind.value, header, types, rows)
+    return write_xlsx(str(sheet.kind), header, types, rows)
 
 
 def value(found: Any, field: Field) -> Any:

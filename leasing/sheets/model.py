@@ -110,7 +110,7 @@ class Sheet(msgspec.Struct, frozen=True):
     """A kind of sheet. `given` are fields that every row has without a column; `party_id` comes
     from the owner's column. Without a `patch` nothing that exists can be changed."""
 
-    kind: SheetKind
+    kind: str
     noun: str
     create: type[msgspec.Struct]
     patch: type[msgspec.Struct] | None

@@ -77,6 +77,8 @@ def text_of(cell: Cell, column: Column, field: Field) -> str:
     """A cell in the one form in which two cells are compared; "" when it is empty. Raises
     `Unreadable` for what a spreadsheet has spoilt."""
     match cell:
+        case str():  # first: most cells are, and asking for the others takes longer
+            return form(restored(cell), column, field)
         case ErrorValue():
             raise Unreadable("error_value", "the cell shows an error, such as #N/A")
         case bool():
@@ -91,8 +93,6 @@ def text_of(cell: Cell, column: Column, field: Field) -> str:
             return date_text(cell, field)
         case dt.time() | dt.timedelta():
             raise Unreadable("is_a_time", f"the spreadsheet made a time of it ({cell}): {AS_TEXT}")
-        case str():
-            return form(restored(cell), column, field)
 
 
 def number_text(cell: float, column: Column, field: Field) -> str:

@@ -5,13 +5,15 @@ from uuid import UUID
 from litestar import Response, get, patch, post, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from leasing.http.edge import CUSTOMERS, By, Now, Tx
+from leasing.http.batches import answer
+from leasing.http.edge import CUSTOMERS, By, Now, Tx, Unreadable
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_editing, when_posting, when_putting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.sites import cabinets, service, store
-from schemas.sites import SiteCreate, SitePatch, SiteView, StringsPut, StringsView
+from schemas.batches import BatchView
+from schemas.sites import SiteBatch, SiteCreate, SitePatch, SiteView, StringsPut, StringsView
 
 
 @post("/sites", responses=when_posting())
@@ -19,6 +21,15 @@ async def create_site(tx: Tx, caller: By, now: Now, data: JSONBody[SiteCreate]) 
     """Enter a site."""
     (site_id,) = await service.create(tx, [data], by=str(caller), now=now)
     return await service.get(tx, site_id)
+
+
+@post("/sites:batch", status_code=200, responses=when_posting())
+async def create_sites(
+    tx: Tx, caller: By, now: Now, unreadable: Unreadable, data: JSONBody[SiteBatch]
+) -> BatchView:
+    """Enter up to 1,000 sites; says of each what became of it. `id` is the site."""
+    outcomes = await service.create_each(tx, data.rows, by=str(caller), now=now)
+    return answer(data, unreadable, outcomes)
 
 
 @get("/sites", opt={"access": CUSTOMERS}, responses=when_reading())
@@ -76,4 +87,4 @@ async def put_strings(
     return StringsView(site_id=site_id, strings=made)
 
 
-HANDLERS = [create_site, list_sites, get_site, change_site, get_strings, put_strings]
+HANDLERS = [create_site, create_sites, list_sites, get_site, change_site, get_strings, put_strings]

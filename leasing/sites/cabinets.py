@@ -1,10 +1,11 @@
 """The strings of a site in the database, and the packs that stand in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from leasing.batteries.model import NoSuchPack
 from leasing.db.pool import Connection
@@ -14,7 +15,7 @@ from leasing.kit.rows import convert
 from leasing.kit.time import civil_date
 from leasing.sites import store, strings
 from leasing.sites.service import NoSuchSite
-from leasing.sites.strings import Member, Standing
+from leasing.sites.strings import Member, MixedString, Standing
 from schemas.sites import StringsPut, StringView
 
 OF_SITES = """
@@ -102,17 +103,17 @@ MEMBER = """pack.id AS pack_id,
 
 # Who stood where in a time. The one statement here that knows how a line says its place.
 STANDING = f"""
-SELECT lease_line.id AS line_id,
-       lease_line.site_id,
-       lease_line.slot,
+SELECT placement.line_id,
+       placement.site_id,
+       placement.slot,
+       upper(placement.during) AS to_on,
        {MEMBER}
-  FROM lease_line
-  JOIN placement ON placement.line_id = lease_line.id
+  FROM placement
   JOIN pack ON pack.id = placement.pack_id
   JOIN pack_code ON pack_code.pack_id = pack.id AND pack_code.is_current
- WHERE lease_line.site_id = ANY ($1::uuid[])
+ WHERE placement.site_id = ANY ($1::uuid[])
    AND placement.during && daterange($2, $3)
- ORDER BY lease_line.site_id, lease_line.slot, pack.id
+ ORDER BY placement.site_id, placement.slot, pack.id
 """
 
 
@@ -123,26 +124,44 @@ async def standing(
     `to_on` None the time has no end."""
     found: dict[UUID, list[Standing]] = {}
     for row in await tx.fetch(STANDING, site_ids, from_on, to_on):
-        one = Standing(row["line_id"], row["slot"], convert(row, Member))
+        one = Standing(row["line_id"], row["slot"], convert(row, Member), row["to_on"])
         found.setdefault(row["site_id"], []).append(one)
     return found
 
 
-MEMBER_OF_PACK = f"""
+MEMBERS = f"""
 SELECT {MEMBER}
   FROM pack
   JOIN pack_code ON pack_code.pack_id = pack.id AND pack_code.is_current
- WHERE pack.id = $1
+ WHERE pack.id = ANY ($1::uuid[])
 """
 
-# Two hand-overs into two slots of one empty string see each other only if they queue up. This
-# lock leaves alone the foreign keys that point at the site.
-LOCK_SITE = """
+# Two hand-overs into two slots of one empty string see each other only if they queue up, those of
+# many sites in one order. This lock leaves alone the foreign keys that point at the site.
+LOCK_SITES = """
 SELECT id
   FROM site
- WHERE id = $1
+ WHERE id = ANY ($1::uuid[])
+ ORDER BY id
    FOR NO KEY UPDATE
 """
+
+
+async def hold(tx: Connection, site_ids: Collection[UUID]) -> None:
+    """Let nobody else place packs at sites, or change their strings, until the transaction
+    ends."""
+    await tx.execute(LOCK_SITES, list(site_ids))
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A pack that is to stand in a slot from a day on; one that stood there may leave that day."""
+
+    line_id: UUID
+    site_id: UUID
+    slot: int
+    pack_id: UUID
+    from_on: date
+    instead_of: UUID | None = None
 
 
 async def refuse_mixed(
@@ -151,13 +170,53 @@ async def refuse_mixed(
     """Raise `MixedString` unless a pack may stand in a slot from a day on, beside all that stand
     in the slot's string on that day or later. Call it with the line and the pack locked, before
     the placement is written; the site stays locked until the transaction ends."""
-    await tx.execute(LOCK_SITE, site_id)
-    string = strings.string_of((await of_sites(tx, [site_id]))[site_id], slot)
-    if string is None:
-        return
-    row = await tx.fetchrow(MEMBER_OF_PACK, pack_id)
-    if row is None:
-        raise NoSuchPack
-    present = (await standing(tx, [site_id], from_on, None)).get(site_id, [])
-    mates = [one.pack for one in strings.members(string, present) if one.pack.pack_id != pack_id]
-    strings.refuse_mixed(convert(row, Member), mates, string.system_voltage_mv)
+    await hold(tx, [site_id])
+    (refused,) = await mixed(tx, [Arrival(pack_id, site_id, slot, pack_id, from_on)])
+    if refused is not None:
+        raise refused
+
+
+async def mixed(
+    tx: Connection, arrivals: Sequence[Arrival]
+) -> list[MixedString | NoSuchPack | None]:
+    """What speaks against each arrival, one after the other: the next one finds those that are
+    not refused. The sites are held by the caller."""
+    strings_of = await of_sites(tx, list({one.site_id for one in arrivals}))
+    string_at = [strings.string_of(strings_of[one.site_id], one.slot) for one in arrivals]
+    concerned = [one for one, string in zip(arrivals, string_at, strict=True) if string]
+    if not concerned:
+        return [None] * len(arrivals)
+    site_ids = list({one.site_id for one in concerned})
+    present = await standing(tx, site_ids, min(one.from_on for one in concerned), None)
+    joining = [one.pack_id for one in concerned]
+    members = {row["pack_id"]: convert(row, Member) for row in await tx.fetch(MEMBERS, joining)}
+    beside = {site_id: list(present.get(site_id, [])) for site_id in site_ids}
+    return [
+        join(one, string, members.get(one.pack_id), beside[one.site_id]) if string else None
+        for one, string in zip(arrivals, string_at, strict=True)
+    ]
+
+
+def join(
+    arrival: Arrival, string: StringView, pack: Member | None, beside: list[Standing]
+) -> MixedString | NoSuchPack | None:
+    """Put a pack beside those that stand at a site, unless something speaks against it."""
+    if pack is None:
+        return NoSuchPack()
+    staying = [
+        replace(one, to_on=arrival.from_on)
+        if one.pack.pack_id == arrival.instead_of and one.to_on is None
+        else one
+        for one in beside
+    ]
+    mates = [
+        one.pack
+        for one in strings.members(string, staying)
+        if one.pack.pack_id != pack.pack_id and (one.to_on is None or one.to_on > arrival.from_on)
+    ]
+    try:
+        strings.refuse_mixed(pack, mates, string.system_voltage_mv)
+    except MixedString as refused:
+        return refused
+    beside[:] = [*staying, Standing(arrival.line_id, arrival.slot, pack)]
+    return None

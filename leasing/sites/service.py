@@ -1,7 +1,8 @@
 """Sites: towers and depots of customers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -9,8 +10,9 @@ import msgspec
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
+from leasing.http.batches import each, refusal
 from leasing.kit import vin
-from leasing.kit.errors import Conflict, FieldError, Invalid, NotFound
+from leasing.kit.errors import Conflict, DomainError, FieldError, Invalid, NotFound
 from leasing.kit.rows import convert, given
 from leasing.kit.versions import refuse_unless_current
 from leasing.sites import store, strings
@@ -70,6 +72,20 @@ async def create(
     return ids
 
 
+async def create_each(
+    tx: Connection, wanted: Sequence[SiteCreate], *, by: str, now: datetime
+) -> list[UUID | DomainError]:
+    """Enter sites. Returns for each its id, or why it is refused."""
+
+    async def together(part: Sequence[SiteCreate]) -> list[UUID | DomainError]:
+        refused = [refusal(partial(with_vin_checked, site)) for site in part]
+        good = [site for site, no in zip(part, refused, strict=True) if no is None]
+        ids = iter(await create(tx, good, by=by, now=now))
+        return [no or next(ids) for no in refused]
+
+    return await each(tx, wanted, CONSTRAINTS, together)
+
+
 def with_vin_checked(site: SiteCreate) -> SiteCreate:
     """The same site with its VIN in capitals. Raises `BadVin`."""
     return msgspec.structs.replace(site, vin=checked_vin(site.kind, site.vin))
@@ -114,8 +130,20 @@ async def change_all(
     for site_id, (data, expected) in patches.items():
         if site_id not in rows:
             raise NoSuchSite
-        refuse_unless_current(rows[site_id]["version"], expected)
-        changed.append(Event("site", site_id, "site.changed", given(data)))
+        row, changes = rows[site_id], given(data)
+        refuse_unless_current(row["version"], expected, row, changes)
+        changed.append(Event("site", site_id, "site.changed", changes))
     values = {one.aggregate_id: {**rows[one.aggregate_id], **one.data} for one in changed}
     await store.update(tx, values)
     await events.append(tx, changed, actor=by, now=now)
+
+
+async def hand_over(
+    tx: Connection, site_ids: Sequence[UUID], party_id: UUID, on: date, *, by: str, now: datetime
+) -> None:
+    """Make sure that another customer has sites of the same codes."""
+    copied = [
+        Event("site", row["id"], "site.created", {"code": row["code"], "adcode": row["adcode"]})
+        for row in await store.copy(tx, site_ids, party_id, on, now)
+    ]
+    await events.append(tx, copied, actor=by, now=now)

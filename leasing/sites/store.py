@@ -1,7 +1,7 @@
 """Sites in the database."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from asyncpg import Record
@@ -122,3 +122,32 @@ async def update(tx: Connection, sites: Mapping[UUID, Mapping[str, object]]) -> 
     """Set every editable field of sites."""
     columns = [[values[field] for values in sites.values()] for field in EDITABLE]
     await tx.execute(UPDATE, list(sites), *columns)
+
+
+# The sites that a new lessee has of the same code already are left as they are.
+LEAVE = """
+UPDATE site
+   SET left_on = $2
+ WHERE id = ANY ($1::uuid[])
+   AND kind = 'vehicle'
+"""
+
+COPY = """
+INSERT INTO site (party_id, code, name, kind, adcode, longitude, latitude, datum, site_class,
+                  load_w, required_autonomy_minutes, vin, created_at)
+SELECT $2, code, name, kind, adcode, longitude, latitude, datum, site_class, load_w,
+       required_autonomy_minutes, vin, $3
+  FROM site
+ WHERE id = ANY ($1::uuid[])
+    ON CONFLICT (party_id, code) DO NOTHING
+RETURNING id, code, adcode
+"""
+
+
+async def copy(
+    tx: Connection, site_ids: Sequence[UUID], party_id: UUID, on: date, now: datetime
+) -> list[Record]:
+    """Give another customer sites of the same codes; returns those it did not have. A vehicle
+    leaves the one it was with."""
+    await tx.execute(LEAVE, site_ids, on)
+    return await tx.fetch(COPY, site_ids, party_id, now)

@@ -58,6 +58,8 @@ class Standing(msgspec.Struct, frozen=True):
     line_id: UUID
     slot: int
     pack: Member
+    to_on: date | None = None
+    """The first day on which it is gone, if that is known."""
 
 
 class MixedString(Conflict):

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from leasing.db.pool import Connection
+from leasing.db.pool import Connection, fetch_for
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -51,7 +51,9 @@ SELECT step.pack_id,
 async def record(tx: Connection, steps: Sequence[Step], *, by: str, now: datetime) -> None:
     """Write steps in the order given. The caller holds the lock on each pack's row."""
     if steps:
-        await tx.execute(
+        await fetch_for(
+            tx,
+            len(steps),
             APPEND,
             [step.pack_id for step in steps],
             [step.kind for step in steps],
@@ -85,3 +87,19 @@ async def codes(tx: Connection, pack_id: UUID) -> list[Record]:
 
 async def life(tx: Connection, pack_id: UUID) -> list[Record]:
     return await tx.fetch(LIFE, pack_id)
+
+
+CAME_BACK = """
+SELECT pack_id, max(happened_on) AS came_on
+  FROM trace_record
+ WHERE pack_id = ANY ($1::uuid[])
+   AND kind IN ('pack.acquired', 'pack.returned', 'pack.found', 'pack.reinstated')
+ GROUP BY pack_id
+"""
+
+
+async def came_back_on(tx: Connection, pack_ids: Sequence[UUID]) -> dict[UUID, date]:
+    """The day on which each pack last came to the lessor, or was put back in stock; packs of
+    which nobody wrote it down are left out."""
+    rows = await tx.fetch(CAME_BACK, pack_ids)
+    return {row["pack_id"]: row["came_on"] for row in rows}

@@ -20,7 +20,7 @@ async def run_job(world: World, name: str, on: date) -> None:
 
 
 async def give_back(world: World, line_id: str, on: str = RETURNED_ON) -> None:
-    await world.staff.post(f"/v1/lines/{line_id}/returns", {"returned_on": on})
+    await world.staff.post(f"/v1/lines/{line_id}/returns", build.returned(on))
 
 
 def inspection(on: str, hazard: str = "intact") -> Json:

@@ -53,6 +53,13 @@ def test_a_change_is_based_on_the_version_that_was_read(database, kind):
             assert (await world.staff.ask("GET", path)).headers["etag"] == changed.headers["etag"]
             stale = await patch(world.staff, path, version, two)
             assert (stale.status_code, stale.json()["code"]) == (412, "version_changed")
+            told = {one["field"]: one for one in stale.json()["extra"]["diff"]}
+            assert told == {
+                field: {"field": field, "present": changed.json()[field], "wanted": wanted}
+                for field, wanted in two.items()
+                if changed.json()[field] != wanted
+            }
+            assert told
             assert one.items() <= (await world.staff.get(path)).items()
             again = await patch(world.staff, path, changed.headers["etag"], two)
             assert again.status_code == 200
@@ -99,7 +106,7 @@ def test_a_contract_in_force_is_not_edited(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             path, one, _ = await editable(world, "contract")
-            await world.staff.post(f"{path}/activation")
+            await build.put_into_force(world.staff, path.rpartition("/")[2])
             version = (await world.staff.ask("GET", path)).headers["etag"]
             refused = await patch(world.staff, path, version, one)
             assert (refused.status_code, refused.json()["code"]) == (409, "contract_state")

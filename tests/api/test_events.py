@@ -82,7 +82,7 @@ def test_a_request_that_is_refused_leaves_no_event(database):
             again = build.acceptance(lease["pack"]["id"], "2026-06-01")
             await staff.refused("POST", f"{line}/acceptances", 409, again)
             await staff.refused("POST", f"{line}/swaps", 409, again)
-            await staff.refused("POST", f"{line}/returns", 409, {"returned_on": "2026-01-01"})
+            await staff.refused("POST", f"{line}/returns", 409, build.returned("2026-01-01"))
             await staff.refused("POST", f"/v1/contracts/{lease['contract']['id']}/end", 409)
             await staff.refused("POST", "/v1/parties", 400, {})
             await staff.refused("POST", f"/v1/packs/{uuid4()}/inspections", 400, {})

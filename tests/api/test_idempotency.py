@@ -63,7 +63,7 @@ def test_an_answer_with_an_etag_is_replayed_with_it(database):
             place = await build.site(world, lessee["id"])
             terms = build.contract_terms(lessee["id"], [build.line_terms(place["id"])])
             made = await world.staff.post("/v1/contracts", terms)
-            path = f"/v1/contracts/{made['id']}/activation"
+            path = f"/v1/contracts/{made['id']}/offer"
             first = await post(world.staff, "k", None, path)
             again = await post(world.staff, "k", None, path)
             assert (first.status_code, first.headers["etag"]) == (200, '"v2"')

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from leasing.db.pool import Database
 from tests import build
 from tests.build import Json, World
 
+FEBRUARY = date(2026, 2, 1)
 Step = Callable[[World, Json], Awaitable[tuple[str, Json]]]
 
 
@@ -81,13 +83,13 @@ async def accept_an_unknown_pack(world: World, lease: Json) -> tuple[str, Json]:
 async def accept_a_pack_just_returned(world: World, lease: Json) -> tuple[str, Json]:
     line = await free_line(world, lease)
     path = f"/v1/lines/{lease['line']['id']}/returns"
-    await world.staff.post(path, {"returned_on": "2026-05-01"})
+    await world.staff.post(path, build.returned("2026-05-01"))
     return acceptances({"line": line}), build.acceptance(lease["pack"]["id"], "2026-06-01")
 
 
 async def accept_into_a_line_that_ended(world: World, lease: Json) -> tuple[str, Json]:
     path = f"/v1/lines/{lease['line']['id']}/returns"
-    await world.staff.post(path, {"returned_on": "2026-05-01"})
+    await world.staff.post(path, build.returned("2026-05-01"))
     pack = await build.pack(world)
     return acceptances(lease), build.acceptance(pack["id"], "2026-06-01")
 
@@ -99,21 +101,21 @@ async def accept_without_a_signature(world: World, lease: Json) -> tuple[str, Js
 
 
 async def return_before_the_placement(world: World, lease: Json) -> tuple[str, Json]:
-    return f"/v1/lines/{lease['line']['id']}/returns", {"returned_on": "2026-01-10"}
+    return f"/v1/lines/{lease['line']['id']}/returns", build.returned("2026-01-10")
 
 
 async def return_on_the_day_of_placement(world: World, lease: Json) -> tuple[str, Json]:
-    return f"/v1/lines/{lease['line']['id']}/returns", {"returned_on": "2026-01-11"}
+    return f"/v1/lines/{lease['line']['id']}/returns", build.returned("2026-01-11")
 
 
 async def return_tomorrow(world: World, lease: Json) -> tuple[str, Json]:
-    return f"/v1/lines/{lease['line']['id']}/returns", {"returned_on": "2026-06-16"}
+    return f"/v1/lines/{lease['line']['id']}/returns", build.returned("2026-06-16")
 
 
 async def return_twice(world: World, lease: Json) -> tuple[str, Json]:
     path = f"/v1/lines/{lease['line']['id']}/returns"
-    await world.staff.post(path, {"returned_on": "2026-05-01"})
-    return path, {"returned_on": "2026-05-02"}
+    await world.staff.post(path, build.returned("2026-05-01"))
+    return path, build.returned("2026-05-02")
 
 
 async def swap_with_the_same_pack(world: World, lease: Json) -> tuple[str, Json]:
@@ -144,7 +146,7 @@ async def end_a_contract_with_a_pack_out(world: World, lease: Json) -> tuple[str
 
 async def end_a_contract_twice(world: World, lease: Json) -> tuple[str, Json]:
     line = f"/v1/lines/{lease['line']['id']}/returns"
-    await world.staff.post(line, {"returned_on": "2026-05-01"})
+    await world.staff.post(line, build.returned("2026-05-01"))
     path = f"/v1/contracts/{lease['contract']['id']}/end"
     await world.staff.post(path)
     return path, {}
@@ -338,15 +340,19 @@ def test_a_contract_does_not_end_while_a_pack_is_handed_over_under_it(database):
 # --- Past the service -------------------------------------------------------------------------
 
 ACCEPT = """
-INSERT INTO acceptance (line_id, pack_id, accepted_on, tested_capacity_mah, lessor_signatory,
-                        lessee_signatory)
-VALUES ($1, $2, '2026-02-01', 90000, 'A', 'B')
+INSERT INTO acceptance (line_id, contract_id, pack_id, accepted_on, tested_capacity_mah,
+                        lessor_signatory, lessee_signatory)
+SELECT id, contract_id, $2, $3, 90000, 'A', 'B'
+  FROM lease_line
+ WHERE id = $1
 RETURNING id
 """
 
 PLACE = """
-INSERT INTO placement (acceptance_id, line_id, pack_id, during)
-VALUES ($1, $2, $3, $4::text::daterange)
+INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)
+SELECT $1, line_id, $3, site_id, slot, $4::text::daterange
+  FROM line_revision
+ WHERE line_id = $2
 """
 
 
@@ -362,7 +368,7 @@ def test_the_database_itself_refuses_what_the_service_would(database):
                 """The name of the constraint that speaks against a placement."""
                 try:
                     async with db.transaction() as tx:
-                        accepted = await tx.fetchval(ACCEPT, line_id, pack_id)
+                        accepted = await tx.fetchval(ACCEPT, line_id, pack_id, FEBRUARY)
                         await tx.execute(PLACE, accepted, line_id, pack_id, during)
                 except asyncpg.IntegrityConstraintViolationError as error:
                     return error.constraint_name
@@ -371,15 +377,24 @@ def test_the_database_itself_refuses_what_the_service_would(database):
             assert await refusal(line, taken_pack, "[2026-02-01,)") == "placement_pack_once"
             assert await refusal(taken_line, pack, "[2026-02-01,)") == "placement_line_once"
             # A day before the other comes is enough, a day too long is not.
-            assert await refusal(line, taken_pack, "[2026-01-01,2026-01-12)") == (
+            assert await refusal(line, taken_pack, "[2026-01-05,2026-01-12)") == (
                 "placement_pack_once"
             )
-            assert await refusal(line, taken_pack, "[2026-01-01,2026-01-11)") is None
+            assert await refusal(line, taken_pack, "[2026-01-05,2026-01-11)") is None
             assert await refusal(line, pack, "empty") == "placement_not_empty"
             assert await refusal(line, pack, "(,2025-01-01)") == "placement_not_empty"
+            # A stay lies within its line, and a hand-over within a term.
+            other = UUID((await build.pack(world))["id"])
+            assert await refusal(line, other, "[2025-12-30,2025-12-31)") == (
+                "placement_within_line"
+            )
+            with pytest.raises(asyncpg.ForeignKeyViolationError) as outside:
+                async with db.transaction() as tx:
+                    await tx.fetchval(ACCEPT, line, pack, date(2029, 1, 1))
+            assert outside.value.constraint_name == "acceptance_within_term"
 
             async with db.transaction() as tx:
-                accepted = await tx.fetchval(ACCEPT, line, pack)
+                accepted = await tx.fetchval(ACCEPT, line, pack, FEBRUARY)
             for acceptance_id, line_id, pack_id in (
                 (UUID(int=1), line, pack),  # none at all
                 (accepted, taken_line, pack),  # for another line
@@ -388,7 +403,7 @@ def test_the_database_itself_refuses_what_the_service_would(database):
                 with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
                     async with db.transaction() as tx:
                         await tx.execute(
-                            PLACE, acceptance_id, line_id, pack_id, "[2024-01-01,2024-02-01)"
+                            PLACE, acceptance_id, line_id, pack_id, "[2026-01-01,2026-01-02)"
                         )
                 assert refused.value.constraint_name == "placement_accepted"
             for column in ("line_id", "pack_id", "acceptance_id"):
@@ -402,13 +417,22 @@ def test_the_database_itself_refuses_what_the_service_would(database):
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ("UPDATE contract SET term = '(,)'", "contract_term_bounded"),
-        ("UPDATE contract SET term = 'empty'", "contract_term_bounded"),
-        ("UPDATE contract SET state = 'ended'", "contract_ended"),
-        ("UPDATE contract SET state = 'draft'", "contract_activated"),
+        ("UPDATE contract_term SET during = '(,2029-01-01)'", "contract_term_not_empty"),
+        ("UPDATE contract_term SET during = 'empty'", "contract_term_not_empty"),
+        ("UPDATE contract_term SET during = '[2026-01-01,)'", "contract_term_bounded"),
+        ("UPDATE contract SET state = 'ended'", "contract_state_has_its_time"),
+        ("UPDATE contract SET state = 'suspended'", "contract_state_has_its_time"),
+        ("UPDATE contract SET activated_at = NULL", "contract_state_has_its_time"),
+        ("UPDATE contract SET lessee_signatory = NULL", "contract_signed_by_both"),
         ("UPDATE contract SET state = 'lost'", "contract_state"),
-        ("UPDATE lease_line SET ended_on = started_on", "lease_line_ends_after_start"),
-        ("UPDATE lease_line SET rent_amount = -1", "lease_line_rent"),
+        ("UPDATE contract_revision SET permitted_use = 'e_bike'", "contract_permitted_use"),
+        (
+            "UPDATE lease_line SET ended_on = started_on, end_reason = 'returned'",
+            "lease_line_ends_after_start",
+        ),
+        ("UPDATE lease_line SET ended_on = '2026-05-01'", "lease_line_end_has_a_reason"),
+        ("UPDATE lease_line SET first_acceptance_id = NULL", "lease_line_started_by_acceptance"),
+        ("UPDATE line_revision SET rent_amount = -1", "line_revision_rent"),
         ("UPDATE pack SET state = 'recycled'", "pack_recycled"),
         ("UPDATE acceptance SET lessee_signatory = ' '", "acceptance_lessee_signed"),
         ("UPDATE clock SET now_at = now_at - interval '1 second'", "clock_never_goes_back"),

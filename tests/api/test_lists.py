@@ -23,6 +23,9 @@ LISTS = [
     "/v1/contracts",
     "/v1/lines",
     "/v1/duties",
+    "/v1/fees",
+    "/v1/incidents",
+    "/v1/quotes",
     "/v1/invoices",
     "/v1/billing-runs",
     "/v1/routings",
@@ -113,6 +116,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/custom-fields/{field_id}/subjects",
                 *[f"{path}/notes" for path in below],
                 *[f"{path}/attachments" for path in below],
+                *[f"{path}/timeline" for path in below],
+                "/v1/sites/{site_id}/packs",
             }
             assert concrete <= documented
             for path in LISTS:

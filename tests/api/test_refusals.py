@@ -142,7 +142,7 @@ def test_a_day_that_does_not_exist_is_refused(database, day):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             path = f"/v1/lines/{uuid4()}/returns"
-            problem = await world.staff.refused("POST", path, 400, {"returned_on": day})
+            problem = await world.staff.refused("POST", path, 400, build.returned(day))
             assert set(found(problem)) == {"/returned_on"}
 
     database(scenario)
@@ -154,7 +154,7 @@ def test_days_at_the_ends_of_the_calendar_do_no_harm(database):
             lease = await build.leased_pack(world)
             line = f"/v1/lines/{lease['line']['id']}"
             for day in ("0001-01-01", "9999-12-31"):
-                returned = {"returned_on": day}
+                returned = build.returned(day)
                 answer = await world.staff.ask("POST", f"{line}/returns", json=returned)
                 assert answer.status_code in (400, 409), answer.text
                 swap = build.acceptance(lease["pack"]["id"], day)
@@ -264,7 +264,7 @@ def test_a_request_id_is_taken_over_unless_it_could_forge_a_log_line(database):
         ("/v1/sites", {"limit": "0"}, {"?limit"}),
         ("/v1/sites", {"limit": "201"}, {"?limit"}),
         ("/v1/sites", {"limit": "many", "party_id": "x"}, {"?limit", "?party_id"}),
-        ("/v1/packs", {"state": "lost"}, {"?state"}),
+        ("/v1/packs", {"state": "gone"}, {"?state"}),
         ("/v1/packs", {"code": "\0"}, {"?code"}),
         ("/v1/job-runs", {"job": "\0"}, {"?job"}),
         ("/v1/job-runs", {"state": "\0"}, {"?state"}),

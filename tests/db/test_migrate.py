@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -167,6 +167,108 @@ def test_each_file_runs_with_a_lock_timeout_that_ends_with_it(dsn, empty):
         return found
 
     assert asyncio.run(read()) == "10s"
+
+
+# What the program before contracts by revision had written: leases in force, of which one had its
+# pack swapped, one ended before its term was over, one after it, one that never had a pack, and
+# a draft.
+OLD_LEASES = """
+INSERT INTO party (id, kind, name, created_at)
+VALUES (uuidv7(), 'customer', 'Old customer', '2026-01-01Z');
+
+INSERT INTO site (party_id, code, name, kind, adcode, longitude, latitude, datum, created_at)
+SELECT id, 'S-1', 'Tower', 'tower', '410100', 113.5, 34.8, 'wgs84', '2026-01-01Z' FROM party;
+
+INSERT INTO contract (number, lessee_id, term, currency, vat_percent, payment_days,
+                      guarantee_percent, replacement_days, state, activated_at, ended_at,
+                      created_at)
+SELECT number, party.id, '[2026-01-01,2026-07-01)', 'CNY', 13, 30, 80, 7, state, activated_at,
+       ended_at, '2026-01-01Z'
+  FROM party,
+       (VALUES ('active', 'active', TIMESTAMPTZ '2026-01-01Z', NULL::timestamptz),
+               ('early', 'ended', '2026-01-01Z', '2026-04-02Z'),
+               ('late', 'ended', '2026-01-01Z', '2026-08-02Z'),
+               ('empty', 'ended', '2026-01-01Z', '2026-08-02Z'),
+               ('draft', 'draft', NULL, NULL)) AS given (number, state, activated_at, ended_at);
+
+INSERT INTO lease_line (contract_id, lessee_id, site_id, slot, rated_capacity_mah, rent_amount,
+                        started_on, ended_on)
+SELECT contract.id, contract.lessee_id, site.id, row_number() OVER (), 100000, 31000,
+       CASE WHEN number IN ('active', 'early', 'late') THEN DATE '2026-01-11' END,
+       CASE number WHEN 'early' THEN DATE '2026-04-01' WHEN 'late' THEN DATE '2026-08-01' END
+  FROM contract, site;
+
+INSERT INTO pack (chemistry, made_on, cells_in_series, rated_voltage_mv, rated_capacity_mah,
+                  mass_kg, state, acquired_on, created_at)
+SELECT 'B', '2020-01-01', 16, 51200, 100000, 46, 'in_stock', '2025-01-01', '2026-01-01Z'
+  FROM generate_series(1, 4);
+
+CREATE TEMPORARY TABLE stay AS
+SELECT lease_line.id AS line_id, pack.id AS pack_id, uuidv7() AS acceptance_id,
+       from_on::date, to_on::date
+  FROM (VALUES ('active', '2026-01-11', '2026-03-01', 1), ('active', '2026-03-01', NULL, 2),
+               ('early', '2026-01-11', '2026-04-01', 3), ('late', '2026-01-11', '2026-08-01', 4)
+       ) AS given (number, from_on, to_on, nth)
+  JOIN contract USING (number)
+  JOIN lease_line ON lease_line.contract_id = contract.id
+  JOIN (SELECT id, row_number() OVER (ORDER BY id) AS nth FROM pack) AS pack USING (nth);
+
+INSERT INTO acceptance (id, line_id, pack_id, accepted_on, tested_capacity_mah, lessor_signatory,
+                        lessee_signatory)
+SELECT acceptance_id, line_id, pack_id, from_on, 95000, 'A', 'B' FROM stay;
+
+INSERT INTO placement (acceptance_id, line_id, pack_id, during)
+SELECT acceptance_id, line_id, pack_id, daterange(from_on, to_on) FROM stay;
+
+INSERT INTO pack_return (line_id, pack_id, returned_on, reason)
+SELECT line_id, pack_id, to_on, 'end_of_lease' FROM stay WHERE to_on IS NOT NULL
+"""
+
+AS_MIGRATED = """
+SELECT contract.number, contract.ended_on, ending_reason,
+       upper(contract_revision.during) AS terms_to,
+       lease_line.ended_on AS line_ended_on, end_reason, upper(line_revision.during) AS line_to,
+       first_acceptance_id IS NOT NULL AS begun,
+       (SELECT count(*) FROM placement WHERE line_id = lease_line.id AND slot = line_revision.slot)
+  FROM contract
+  JOIN contract_revision ON contract_revision.contract_id = contract.id
+  JOIN lease_line ON lease_line.contract_id = contract.id
+  JOIN line_revision ON line_id = lease_line.id
+ ORDER BY contract.id
+"""
+
+
+def test_leases_written_before_there_were_revisions_live_on(dsn, empty):
+    known = migrate.files()
+
+    async def enter() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"SET search_path = {quote_identifier(empty.schema)}")
+        await regions.load(connection)
+        await connection.execute(OLD_LEASES)
+        await connection.close()
+
+    async def read() -> list[tuple[object, ...]]:
+        async with await connect(dsn, empty) as db, db.transaction() as tx:
+            found = [tuple(row) for row in await tx.fetch(AS_MIGRATED)]
+        async with await connect(dsn, empty) as db, build.world(db, on=None) as world:
+            page = await world.staff.get("/v1/contracts")
+            assert [one["number"] for one in page["items"]] == [one[0] for one in found]
+            lines = (await world.staff.get("/v1/lines"))["items"]
+            assert [line["rent_amount"] for line in lines] == [31_000] * 5
+        return found
+
+    run(dsn, empty, *known[:15])
+    asyncio.run(enter())
+    run(dsn, empty, *known)
+    april, july, august = date(2026, 4, 1), date(2026, 7, 1), date(2026, 8, 1)
+    assert asyncio.run(read()) == [
+        ("active", None, None, None, None, None, None, True, 2),
+        ("early", april, "agreement", april, april, "returned", april, True, 1),
+        ("late", august, "expiry", august, august, "returned", august, True, 1),
+        ("empty", july, "expiry", july, july, "removed", july, False, 0),
+        ("draft", None, None, None, None, None, None, False, 0),
+    ]
 
 
 def test_another_major_version_of_the_server_is_refused():

@@ -3,7 +3,7 @@
 `python -m tests.docs.story` (`make examples`) tells it and writes `leasing/http/examples.json`,
 which the OpenAPI document and the documentation page show, and `docs/tour.md`. A test tells it
 again and compares. To show a route, ask it in the chapter where it belongs, here or in
-`side_chapters.py`, and record anew:
+`lease_chapters.py` and `side_chapters.py`, and record anew:
 
     await staff.get("the sites of a customer", "/v1/sites", party_id=customer["id"])
 
@@ -42,7 +42,7 @@ from tests import build
 from tests.api.stories import settled
 from tests.build import Json, World
 from tests.conftest import drop, prepare
-from tests.docs import side_chapters, tour
+from tests.docs import lease_chapters, side_chapters, tour
 from tests.docs.side_chapters import CUSTOMER_CODE
 from tests.docs.teller import Teller, Told, Voice, examples_of
 
@@ -74,7 +74,9 @@ async def tell(world: World) -> list[Told]:
     await the_recycling(teller, staff, packs["worn"])
     await the_return(teller, staff, line, contract)
     await side_chapters.the_next_lease(teller, staff, customer, parties["customer"], packs["fresh"])
+    await lease_chapters.a_whole_lease(teller, staff, customer, parties["customer"])
     await looking_back(teller, staff, packs["worn"])
+    await timelines(staff, customer, packs["worn"], site["id"], contract)
     return teller.finished()
 
 
@@ -216,7 +218,10 @@ async def a_contract(staff: Voice, customer: Voice, lessee_id: str, site: Json) 
     sooner = {"replacement_days": 7}
     title = "a weak pack is replaced sooner"
     await staff.patch(title, path, sooner, version=contract["version"])
-    await staff.post("a draft comes into force", f"{path}/activation")
+    await staff.post("an offer", f"{path}/offer")
+    signed = {"lessor_signatory": "王芳", "lessee_signatory": "李建国"}
+    await staff.post("signed by both sides", f"{path}/signature", signed)
+    await staff.post("from now on packs may be handed over", f"{path}/activation")
     await customer.get("a customer reads its contract", path)
     await staff.get("of one customer", "/v1/contracts", lessee_id=lessee_id)
     lines = await customer.get("of one contract", "/v1/lines", contract_id=contract["id"])
@@ -367,7 +372,12 @@ async def the_recycling(teller: Teller, staff: Voice, pack_id: str) -> None:
 
 async def the_return(teller: Teller, staff: Voice, line_id: str, contract_id: str) -> None:
     await teller.wait_until(date(2026, 2, 15))
-    back = {"returned_on": "2026-02-15"}
+    back = {
+        "returned_on": "2026-02-15",
+        "tested_capacity_mah": 95_800,
+        "lessor_signatory": "王芳",
+        "lessee_signatory": "李建国",
+    }
     await staff.post("the pack goes back, rent stops", f"/v1/lines/{line_id}/returns", back)
     await staff.post("all packs are back", f"/v1/contracts/{contract_id}/end")
 
@@ -378,6 +388,21 @@ async def looking_back(teller: Teller, staff: Voice, pack_id: str) -> None:
     await settled(teller.world)
     page = await auditor.get("from the beginning", "/v1/events", limit=2)
     await auditor.get("and on from there", "/v1/events", limit=1, cursor=page["next_cursor"])
+
+
+async def timelines(
+    staff: Voice, customer: Voice, pack_id: str, site_id: str, contract_id: str
+) -> None:
+    path = f"/v1/contracts/{contract_id}/timeline"
+    page = await staff.get("from the first draft on", path, limit=2)
+    await staff.get("and on from there", path, limit=1, cursor=page["next_cursor"])
+    evening = {"until": "2026-01-23", "as_of": "2026-01-23", "limit": 2}
+    title = "a site as a customer knew it one evening"
+    await customer.get(title, f"/v1/sites/{site_id}/timeline", **evening)
+    await customer.get("what stood there then", f"/v1/sites/{site_id}/packs", on="2026-01-23")
+    await staff.get("a pack's own", f"/v1/packs/{pack_id}/timeline", limit=2)
+    title = "who had the pack from day to day, and on one"
+    await staff.get(title, f"/v1/packs/{pack_id}/custody", on="2026-01-22")
 
 
 def written(examples: Examples) -> bytes:

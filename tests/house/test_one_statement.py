@@ -53,7 +53,7 @@ def test_a_route_of_one_statement_sends_no_other(database):
         async with world(db) as made:
             known = ids(await leased_pack(made))
             paths = [path.format(**known) for path in routes(made.app.app)]
-            assert len(paths) == 5
+            assert len(paths) == 4
             for path in paths:
                 statements = await sent_by(made, Role.STAFF, path)
                 assert len(statements) == 1, statements

@@ -27,9 +27,12 @@ def test_no_migration_names_a_schema(migration):
     everything = " ".join(bare(other.sql) for other in migrate.files())
     tables = set(re.findall(r"\bCREATE TABLE (\w+)", everything)) | {"NEW", "OLD"}
     tables |= set(re.findall(r"\b(?:NEW|OLD) TABLE AS (\w+)", everything))
+    # A name given by AS, and a parameter or variable that holds a row of a table.
+    tables |= set(re.findall(r"\bAS (\w+)", everything))
+    tables |= set(re.findall(rf"\b([a-z]+) (?:{'|'.join(tables)})\b", everything))
     sql = bare(migration.sql)
     assert not re.search(r"\bSCHEMA\b|\bsearch_path\b", sql, re.IGNORECASE)
-    # What stands before a dot is a table, never a schema.
+    # What stands before a dot is one of these, never a schema.
     assert set(re.findall(r"\b([A-Za-z_]\w*)\s*\.\s*\w", sql)) <= tables
 
 

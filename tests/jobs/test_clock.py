@@ -150,8 +150,8 @@ def test_each_job_runs_with_the_clock_at_its_own_instant(database):
         await deploy(db)
         await runner.advance(db, dict.fromkeys(JOBS, noting), midnight(date(2025, 12, 5)))
         assert all(as_of == at for as_of, at in seen)
-        # Nights, a first, and a Sunday.
-        assert len(seen) == 9 + 1 + 1
+        # Nights of two jobs, a first, and a Sunday.
+        assert len(seen) == 9 + 9 + 1 + 1
         assert await now(db) == midnight(date(2025, 12, 5))
 
     database(scenario)
@@ -168,7 +168,7 @@ def test_of_two_advances_at_once_each_job_runs_once(database):
         noted = dict.fromkeys(JOBS, noting)
         to = midnight(date(2025, 12, 5))
         await asyncio.gather(*(runner.advance(db, noted, to) for _ in range(3)))
-        assert len(begun) == len(set(begun)) == 9 + 1 + 1
+        assert len(begun) == len(set(begun)) == 9 + 9 + 1 + 1
 
     database(scenario)
 

@@ -103,7 +103,7 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
     invoices, packs, verdicts, routings, runs = found
     # Six months, two customers; nothing was parked, left open or failed.
     assert len(invoices) == 12
-    assert dict(runs) == {"billing": 6, "health": 184, "housekeeping": 26}
+    assert dict(runs) == {"billing": 6, "contracts": 184, "health": 184, "housekeeping": 26}
     assert sum(count for _, count, _ in packs) >= SMALL.sites * 2 + SMALL.fleet_packs
     assert {verdict for verdict, _, _ in verdicts} >= {"pass", "breach"}
     assert "abstained" not in {verdict for verdict, _, _ in verdicts}
@@ -214,7 +214,7 @@ async def make_a_sandbox(db: Database) -> None:
 
 async def make_a_table_of_another_program(db: Database) -> None:
     async with db.transaction() as tx:
-        await tx.execute("DROP TABLE domain_event")
+        await tx.execute("DROP TABLE domain_event CASCADE")
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -97,7 +97,7 @@ def test_two_schedulers_on_two_machines_never_do_a_run_twice(database):
     async def scenario(db: Database) -> None:
         await deploy(db)
         await wait_until(db, date(2026, 3, 2))
-        everything = jobs(billing=slow, health=slow, housekeeping=slow)
+        everything = jobs(billing=slow, contracts=slow, health=slow, housekeeping=slow)
         async with await connect(db.dsn, db.settings) as other:
             await asyncio.gather(
                 *(runner.tick(machine, everything) for machine in (db, other, db, other))

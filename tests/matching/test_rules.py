@@ -174,9 +174,23 @@ def test_a_mixed_string_is_refused_with_every_reason() -> None:
 @given(st.integers(1, 2_000_000_000), st.decimals(0, 100, places=2))
 def test_the_guarantee_is_what_contracts_say_it_is(rated_mah: int, percent: Decimal) -> None:
     line = Line(
-        UUID(int=1), UUID(int=1), UUID(int=1), UUID(int=1), "410100", ContractState.ACTIVE,
-        date(2026, 1, 1), date(2027, 1, 1), rated_mah, percent, 7, None, None,
-    )  # fmt: skip
+        id=UUID(int=1),
+        contract_id=UUID(int=1),
+        lessee_id=UUID(int=1),
+        contract_state=ContractState.ACTIVE,
+        site_id=UUID(int=1),
+        adcode="410100",
+        slot=1,
+        rated_capacity_mah=rated_mah,
+        rent_amount=31_000,
+        suspended=False,
+        guarantee_percent=percent,
+        replacement_days=7,
+        named_pack_id=None,
+        from_on=date(2026, 1, 1),
+        started_on=None,
+        ended_on=None,
+    )
     assert rules.guaranteed_mah(rated_mah, percent) == guaranteed_capacity_mah(line)
 
 

@@ -97,7 +97,7 @@ async def tell_the_story(world: World) -> None:
 
     # The line ends in the middle of February: the day of return is free.
     await advance(world, date(2026, 2, 15))
-    await staff.post(f"/v1/lines/{line}/returns", {"returned_on": "2026-02-15"})
+    await staff.post(f"/v1/lines/{line}/returns", build.returned("2026-02-15"))
     await advance(world, date(2026, 3, 2))
     invoices = (await customer.get("/v1/invoices"))["items"]
     assert [one["net_amount"] for one in invoices] == [21_000, 15_500]

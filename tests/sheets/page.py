@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from leasing.sheets.model import ID, SHEETS, VERSION, Column, Field, Sheet, fields_of
+from leasing.sheets.rollout import POSITIONS
 
 FILE = Path(__file__).parents[2] / "docs" / "imports.md"
 TABLES = re.compile(r"(?<=<!-- columns -->\n).*(?=<!-- end of columns -->)", re.DOTALL)
@@ -15,7 +16,7 @@ KINDS = {int: "whole number", float: "number", dt.date: "date", list: "several, 
 
 
 def tables() -> str:
-    return "\n" + "\n".join(map(table, SHEETS.values()))
+    return "\n" + "\n".join(map(table, [*SHEETS.values(), POSITIONS]))
 
 
 def table(sheet: Sheet) -> str:

@@ -106,7 +106,7 @@ def test_a_file_that_is_no_sheet_is_told_in_a_sentence(leasing: Run, tmp_path: P
     done = leasing("import", "sites", save(tmp_path / "sites.txt", HEADER))
     assert done.exit_code == 2
     assert "neither .csv nor .xlsx" in done.stderr
-    done = leasing("export", "packs", tmp_path / "p.csv", "--state", "lost")
+    done = leasing("export", "packs", tmp_path / "p.csv", "--state", "gone")
     assert (done.exit_code, "in_stock" in done.stderr) == (2, True)
     done = leasing("export", "sites", tmp_path / "p.csv", "--state", "leased")
     assert done.exit_code == 2

@@ -1,0 +1,108 @@
+"""What ending a contract early would cost, before anybody ends it: nothing is written."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from uuid import UUID
+
+from leasing.billing import rules as billing
+from leasing.billing import store as charges
+from leasing.billing.model import Sum
+from leasing.contracts import lines, rules, service
+from leasing.contracts import store as contracts
+from leasing.contracts.model import Contract, Line, NoSuchContract, Terms
+from leasing.db.pool import Connection
+from leasing.kit.errors import Conflict
+from schemas.billing import Component
+from schemas.contracts import NoBuyOut, NoEarlyEnd
+from schemas.quotes import SettledAlternative, SettledComponent, SettlementView
+
+
+class BilledBeyond(Conflict):
+    code = "billed_beyond"
+    title = "Days after that one were billed already"
+
+
+async def preview(tx: Connection, contract_id: UUID, on: date) -> SettlementView:
+    """What would be owed if all packs went back on a day, and if they were bought then: rent not
+    billed yet, fees not billed yet, and the price of either. Raises `BeforeMinimum`,
+    `OutsideTerm`, `BilledBeyond`."""
+    contract = await contracts.read(tx, contract_id)
+    if contract is None:
+        raise NoSuchContract
+    rules.refuse_unless_in_force(contract.state)
+    service.refuse_outside_term(contract, on)
+    terms = await service.terms_on(tx, contract_id, on)
+    rules.refuse_before_minimum(terms, on, contract.starts_on)
+    found = await lines.read_open(tx, contract_id, on)
+    owed = await not_billed(tx, [line.id for line in found], on)
+    return SettlementView(
+        contract_id=contract_id,
+        on=on,
+        currency=contract.currency,
+        vat_percent=terms.vat_percent,
+        lines=len(found),
+        given_back=given_back(owed, contract, terms, found, on),
+        bought=await bought(tx, owed, terms, found, on),
+        deposit_amount=terms.deposit_amount,
+    )
+
+
+async def not_billed(tx: Connection, line_ids: list[UUID], on: date) -> list[Sum]:
+    """Rent and fees up to a day that are on no invoice yet."""
+    billed_to = await charges.billed_to(tx, line_ids)
+    if billed_to is not None and billed_to > on:
+        raise BilledBeyond(f"rent was billed to {billed_to}", billed_to=billed_to)
+    sums = []
+    for line in await charges.due_lines(tx, line_ids, on):
+        settled = billing.settle(line, on)
+        taken_back = [one.rent for one in settled.taken_back]
+        for sign, rents in ((1, settled.owed), (-1, taken_back)):
+            sums += [
+                Sum(Component.RENT, rent.vat_mode, rent.vat_percent, sign * rent.amount)
+                for rent in rents
+            ]
+    fees = await charges.due_fees(tx, line_ids, on + timedelta(days=1))
+    return sums + [Sum(fee.component, fee.vat_mode, fee.vat_percent, fee.amount) for fee in fees]
+
+
+def given_back(
+    owed: list[Sum], contract: Contract, terms: Terms, found: Iterable[Line], on: date
+) -> SettledAlternative | None:
+    if isinstance(terms.early_termination, NoEarlyEnd):
+        return None
+    fees = [
+        rules.early_termination_fee(terms.early_termination, line.rent_amount, on, contract.ends_on)
+        for line in found
+        if line.started_on is not None
+    ]
+    return alternative(owed + [priced(Component.EARLY_TERMINATION, terms, fee) for fee in fees])
+
+
+async def bought(
+    tx: Connection, owed: list[Sum], terms: Terms, found: Iterable[Line], on: date
+) -> SettledAlternative | None:
+    if isinstance(terms.buy_out, NoBuyOut):
+        return None
+    since = await lines.standing_since(tx, [line.id for line in found])
+    prices = [rules.buy_out_price(terms.buy_out, came_on, on) for came_on in since.values()]
+    return alternative(owed + [priced(Component.BUY_OUT, terms, price) for price in prices])
+
+
+def priced(component: Component, terms: Terms, amount: int) -> Sum:
+    return Sum(component, terms.vat_mode, terms.vat_percent, amount)
+
+
+def alternative(sums: list[Sum]) -> SettledAlternative:
+    whole = billing.total(sums).whole
+    by_component: dict[Component, list[int]] = {}
+    for one in sums:
+        by_component.setdefault(one.component, []).append(one.amount)
+    return SettledAlternative(
+        components=[
+            SettledComponent(component=component, charges=len(amounts), amount=sum(amounts))
+            for component, amounts in by_component.items()
+        ],
+        net_amount=whole.net_amount,
+        vat_amount=whole.vat_amount,
+        total_amount=whole.total_amount,
+    )

@@ -1,0 +1,189 @@
+"""An event in one sentence, in English and Chinese, and what else it names."""
+
+from collections.abc import Iterator, Mapping
+from uuid import UUID
+
+from schemas.packs import PackState
+from schemas.timeline import Holder, SubjectRefView
+
+HELD_BY = {
+    PackState.IN_STOCK: Holder.LESSOR,
+    PackState.LEASED: Holder.LESSEE,
+    PackState.LOST: Holder.NOBODY,
+    PackState.SOLD: Holder.LESSEE,
+    PackState.RETURNED: Holder.LESSOR,
+    PackState.CONDEMNED: Holder.LESSOR,
+    # Its room at the outlet is reserved; it is not there yet.
+    PackState.ROUTED: Holder.LESSOR,
+    PackState.HANDED_OVER: Holder.RECYCLER,
+    PackState.RECYCLED: Holder.RECYCLER,
+}
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    "contract.drafted": (
+        "Contract {number} was drafted with {lines} lines",
+        "起草合同 {number},共 {lines} 条租赁明细",
+    ),
+    "contract.changed": ("The draft was changed", "修改合同草稿"),
+    "contract.lines_added": ("{lines} lines were added", "新增 {lines} 条租赁明细"),
+    "contract.line_removed": ("A line was given up", "取消一条租赁明细"),
+    "contract.offered": ("The contract was offered", "合同发出要约"),
+    "contract.offer_withdrawn": ("The offer was withdrawn", "撤回要约"),
+    "contract.signed": (
+        "{lessor_signatory} for the lessor and {lessee_signatory} for the lessee signed",
+        "出租方 {lessor_signatory} 与承租方 {lessee_signatory} 签署合同",
+    ),
+    "contract.active": ("The contract came into force", "合同生效"),
+    "contract.cancelled": ("The contract was cancelled before it began", "合同在生效前取消"),
+    "contract.suspended": ("The rent of all lines was suspended", "全部租赁明细暂停计租"),
+    "contract.resumed": ("The rent of all lines resumed", "全部租赁明细恢复计租"),
+    "contract.notice_given": (
+        "Notice was given: the contract ends on {ending_on}",
+        "通知终止合同,终止日 {ending_on}",
+    ),
+    "contract.notice_withdrawn": ("The notice was withdrawn", "撤回终止通知"),
+    "contract.terminated_early": (
+        "The contract was ended before its term was over",
+        "合同提前终止",
+    ),
+    "contract.ended": ("The contract ended", "合同终止"),
+    "contract.renewed": ("The contract was renewed until {to_on}", "合同续租至 {to_on}"),
+    "contract.held_over": (
+        "The term ran out with packs still out: the contract holds over",
+        "租期届满电池仍在使用,合同转为不定期租赁",
+    ),
+    "contract.amended": ("The contract was amended", "合同变更"),
+    "contract.escalated": ("The rents of {lines} lines were adjusted", "{lines} 条租赁明细调租"),
+    "contract.transferred": ("Another lessee took the contract over", "合同转让给新的承租方"),
+    "line.accepted": (
+        "A pack was handed over, tested at {tested_capacity_mah} Ah",
+        "电池组交付验收,实测容量 {tested_capacity_mah} Ah",
+    ),
+    "line.swapped": (
+        "The pack was swapped for one tested at {tested_capacity_mah} Ah",
+        "更换电池组,新电池组实测容量 {tested_capacity_mah} Ah",
+    ),
+    "line.relocated": (
+        "The position moved to another site or slot",
+        "租赁位置迁移到其他站址或槽位",
+    ),
+    "line.suspended": ("The rent was suspended", "暂停计租"),
+    "line.resumed": ("The rent resumed", "恢复计租"),
+    "line.missing": ("The pack is missing", "电池组丢失"),
+    "line.stolen": ("The pack was stolen", "电池组被盗"),
+    "line.damaged": ("The pack was damaged", "电池组损坏"),
+    "line.pack_found": ("The lost pack was found", "找回遗失的电池组"),
+    "line.bought_out": ("The lessee bought the pack", "承租方留购电池组"),
+    "line.ended": ("The line ended", "租赁明细终止"),
+    "line.removed": ("The position was given up without a pack", "取消未安装电池组的位置"),
+    "line.amended": ("The rent was amended", "租金变更"),
+    "line.escalated": ("The rent was adjusted", "租金调整"),
+    "line.transferred": ("The line went to another lessee", "租赁明细转给新的承租方"),
+    "duty.opened": (
+        "The lessor owes: {kind}, by {due_on}",
+        "出租方应履行义务:{kind},期限 {due_on}",
+    ),
+    "site.created": ("Site {code} was entered", "录入站址 {code}"),
+    "site.changed": ("The site was changed", "修改站址"),
+    "site.strings_changed": ("The cabinet strings were changed", "修改电池组串"),
+    "pack.acquired": ("Pack {code} was acquired from {from}", "从 {from} 购入电池组 {code}"),
+    "pack.changed": ("What is known of the pack was corrected", "更正电池组资料"),
+    "pack.health_checked": ("The nightly health check found: {verdict}", "健康评估结果:{verdict}"),
+    "pack.capacity_tested": ("A capacity test was reported", "录入容量测试报告"),
+    "pack.identified": ("The pack got the identifier {value}", "电池组增加标识 {value}"),
+    "pack.identifier_ended": ("The identifier {value} ended", "标识 {value} 停用"),
+    "pack.assembled": ("Parts were put into the pack", "装入组成部件"),
+    "pack.decomposed": ("Part {code} was taken out", "拆出部件 {code}"),
+    "pack.made_from": ("It was entered what the pack was made from", "登记电池组的原电池"),
+    "pack.inspected": (
+        "The returned pack was inspected: grade {grade}, {hazard}",
+        "退回电池组检验:{grade} 级,{hazard}",
+    ),
+    "pack.reinstated": ("The pack was released for another lease", "电池组重新入库待租"),
+    "waste.declared": ("The pack was declared waste", "电池组判定报废"),
+    "routing.chosen": ("Outlet {outlet} was chosen for the pack", "确定回收网点 {outlet}"),
+    "routing.handed_over": ("The pack was handed over at the outlet", "电池组移交回收网点"),
+    "routing.released": ("The way to the outlet was given up", "取消回收去向"),
+    "routing.recycled": (
+        "The pack was recycled: certificate {certificate}",
+        "电池组完成再生利用,证明 {certificate}",
+    ),
+    "invoice.finalised": ("Invoice {number} was issued", "出具账单 {number}"),
+    "note.added": ("A note was written", "添加备注"),
+    "note.struck": ("A note was struck out", "作废备注"),
+    "attachment.added": ("{filename} was attached", "添加附件 {filename}"),
+    "attachment.removed": ("An attachment was removed", "移除附件"),
+    "tags.changed": ("Tags were changed", "修改标签"),
+    "custom_fields.changed": ("Custom fields were changed", "修改自定义字段"),
+}
+"""Every kind of event that is about a contract, a site or a pack."""
+
+CHINESE = {
+    "replacement": "更换",
+    "check_discharge": "核对性放电",
+    "breach": "低于保证容量",
+    "pass": "合格",
+    "inconclusive": "无法确定",
+    "abstained": "未作判断",
+    "intact": "完好",
+    "damaged": "破损",
+    "critical": "可能发生危险反应",
+    "lost": "遗失",
+    "automatic": "自动续租",
+    "renewed": "续租",
+}
+"""Codes that stand in sentences."""
+
+NAMED = {
+    "line_id": "line",
+    "from_line": "line",
+    "to_line": "line",
+    "incident_id": "incident",
+    "routing_id": "routing",
+    "note_id": "note",
+    "attachment_id": "attachment",
+    "test_id": "capacity_test",
+    "part_id": "part",
+}
+"""Facts that are the id of something."""
+
+
+class Words(dict[str, str]):
+    """Facts in words. An old event may lack one that today's have."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+def summary(kind: str, facts: Mapping[str, object]) -> tuple[str, str]:
+    """What happened and why, in English and in Chinese."""
+    english, chinese = SENTENCES.get(kind, ("Event {kind}", "事件 {kind}"))
+    reason = facts.get("reason") or facts.get("description")
+    because = f": {reason}" if reason else ""
+    because_zh = f",原因:{CHINESE.get(str(reason), reason)}" if reason else ""
+    words = {name: word(name, value) for name, value in ({"kind": kind} | dict(facts)).items()}
+    words_zh = {name: CHINESE.get(text, text) for name, text in words.items()}
+    return (
+        f"{english.format_map(Words(words))}{because}.",
+        f"{chinese.format_map(Words(words_zh))}{because_zh}。",
+    )
+
+
+def word(name: str, value: object) -> str:
+    if name.endswith("_mah") and isinstance(value, int):
+        return f"{value / 1000:g}"
+    return "?" if value is None else str(value)
+
+
+def named(kind: str, facts: Mapping[str, object]) -> Iterator[SubjectRefView]:
+    """What the facts of an event name beside its subjects. A change of fields names none: the
+    lessor's own fields may be called anything."""
+    if kind.endswith(".changed"):
+        return
+    for name, thing in NAMED.items():
+        value = facts.get(name)
+        if isinstance(value, str):
+            yield SubjectRefView(kind=thing, id=UUID(value))
+    if kind == "contract.transferred":
+        yield SubjectRefView(kind="contract", id=UUID(str(facts["from"])))
+        yield SubjectRefView(kind="contract", id=UUID(str(facts["to"])))
