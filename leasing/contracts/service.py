@@ -540,8 +540,10 @@ async def end(tx: Connection, contract_id: UUID, *, by: str, now: datetime) -> C
     if ended_on <= contract.starts_on:
         raise OutsideTerm(f"the contract begins on {contract.starts_on}")
     await close_lines(tx, list(open_lines), ended_on)
+    await store.end_holdover(tx, contract_id, ended_on)
     if contract.state is not ContractState.ENDING:
-        over = contract.ends_on is not None and ended_on >= contract.ends_on
+        ends_on = (await lock(tx, contract_id)).ends_on
+        over = ends_on is not None and ended_on >= ends_on
         reason = EndingReason.EXPIRY if over else EndingReason.AGREEMENT
         await store.set_state(
             tx, contract_id, ContractState.ENDING, now, ending_on=ended_on, ending_reason=reason
@@ -815,6 +817,7 @@ async def transfer(
     )
     history = await store.revisions(tx, contract_id)
     await store.write_revisions(tx, contract_id, [rules.close(history, data.from_on)])
+    await store.end_holdover(tx, contract_id, data.from_on)
     await store.set_state(tx, contract_id, ContractState.ENDED, now, ended_on=data.from_on)
     # Neither lessee is told who signed for the other.
     for one, signatory in (

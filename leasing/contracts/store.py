@@ -124,6 +124,28 @@ async def add_term(
     await tx.execute(ADD_TERM, contract_id, from_on, to_on, kind, by, now)
 
 
+DROP_HOLDOVER = """
+DELETE FROM contract_term
+ WHERE contract_id = $1
+   AND kind = 'holdover'
+   AND lower(during) >= $2
+"""
+
+END_HOLDOVER = """
+UPDATE contract_term
+   SET during = daterange(lower(during), $2)
+ WHERE contract_id = $1
+   AND upper_inf(during)
+"""
+
+
+async def end_holdover(tx: Connection, contract_id: UUID, on: date) -> None:
+    """Let a contract that holds over do so until a day; not at all, if its packs were back when
+    the term was over and it was only entered late."""
+    await tx.execute(DROP_HOLDOVER, contract_id, on)
+    await tx.execute(END_HOLDOVER, contract_id, on)
+
+
 SET_TERM = """
 UPDATE contract_term
    SET during = daterange($2, $3)

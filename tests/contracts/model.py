@@ -79,6 +79,8 @@ class Contract:
     ending: int | None = None
     reason: str | None = None
     ended: int | None = None
+    held_from: int = 0
+    """Since when it holds over, if it has no end."""
 
 
 @dataclass
@@ -555,8 +557,11 @@ class Book:
             contract.ends,
             dict.fromkeys(range(day, HORIZON), contract.terms[day]),
             {day},
+            held_from=day,
         )
         self.contracts[successor] = made
+        if contract.ends is None:
+            contract.ends = max(contract.held_from, day)
         for line in found:
             there = line.days[day]
             position = there._replace(
@@ -651,8 +656,10 @@ class Book:
                 line.close(day, "removed")
             else:
                 del self.lines[line.name]
+        if contract.ends is None:
+            contract.ends = max(contract.held_from, day)
         if contract.state != "ending":
-            over = contract.ends is not None and day >= contract.ends
+            over = day >= contract.ends
             contract.ending, contract.reason = day, "expiry" if over else "agreement"
         contract.state, contract.ended = "ended", day
         cut(contract, day)
@@ -680,7 +687,8 @@ class Book:
         elif not out:
             self.end(contract)
         elif over:
-            contract.ends = None
+            assert ends is not None
+            contract.ends, contract.held_from = None, ends
 
 
 def cut(contract: Contract, day: int) -> None:

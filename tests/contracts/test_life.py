@@ -682,6 +682,32 @@ def test_at_the_end_of_its_term_a_contract_renews_itself_holds_over_or_ends(
     database(scenario)
 
 
+@pytest.mark.parametrize(
+    ("returned", "ends_on", "reason"),
+    [
+        ("2026-08-01", "2026-08-01", "expiry"),
+        ("2026-08-10", "2026-08-10", "expiry"),
+        ("2026-07-20", "2026-08-01", "agreement"),
+    ],
+)
+def test_a_contract_holds_over_until_the_last_pack_is_back(database, returned, ends_on, reason):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            contract, line = of(await build.leased_pack(world, ends_on="2026-08-01"))
+            await run_job(world, "contracts", date(2026, 8, 1))
+            assert (await world.staff.get(contract))["ends_on"] is None
+            await world.set_clock(date(2026, 8, 12))
+            await world.staff.post(f"{line}/returns", build.returned(returned))
+            made = await world.staff.post(f"{contract}/end")
+            assert (made["ended_on"], made["ends_on"], made["ending_reason"]) == (
+                returned,
+                ends_on,
+                reason,
+            )
+
+    database(scenario)
+
+
 def test_a_renewal_follows_the_last_term(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
