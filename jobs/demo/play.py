@@ -112,4 +112,9 @@ async def show_keys(db: Database, address: str) -> None:
         console.print(f"  {whose} {one.key}", highlight=False, soft_wrap=True)
     for path, what in (("/", "status page"), ("/schema", "API documentation"), ("/v1", "API")):
         console.print(f"  {address}{path:<8} {what}", highlight=False)
+    console.print(
+        f"Other commands find this data with LEASING_SCHEMA={db.settings.schema} before them.",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print("The sandbox clock stands still until POST /v1/clock/advance. Ctrl-C stops.")
