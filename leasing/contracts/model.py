@@ -311,20 +311,35 @@ class StartedWithoutTest(Conflict):
     title = "A line starts by a joint test"
 
 
+class TwoRevisions(Conflict):
+    code = "two_revisions"
+    title = "Every day belongs to one revision"
+
+
+class TwoTerms(Conflict):
+    code = "two_terms"
+    title = "Every day belongs to one term"
+
+
+class StateWithoutTime(Conflict):
+    code = "state_without_time"
+    title = "A state comes with the instant it was reached"
+
+
 CONSTRAINTS = {
     "contract_number_once": ContractNumberTaken,
     "contract_of_a_lessor": NotTheLessor,
     "contract_permitted_use": ForbiddenUse,
-    "contract_revision_one_a_day": LaterChange,
-    "contract_state_has_its_time": IllegalTransition,
-    "contract_term_once": LaterChange,
+    "contract_revision_one_a_day": TwoRevisions,
+    "contract_state_has_its_time": StateWithoutTime,
+    "contract_term_once": TwoTerms,
     "acceptance_within_term": OutsideTerm,
     "fee_once": OwedAlready,
     "lease_line_ends_after_start": EndsBeforeStart,
     "lease_line_started_by_acceptance": StartedWithoutTest,
     "lease_line_named_pack_first": NotTheNamedPack,
     "lease_line_named_pack_id_fkey": NoSuchPack,
-    "line_revision_one_a_day": LaterChange,
+    "line_revision_one_a_day": TwoRevisions,
     "line_revision_site_of_the_lessee": NotTheLesseesSite,
     "line_revision_slot_once": SlotTaken,
     "line_revision_within_contract": OutsideTerm,

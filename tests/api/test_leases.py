@@ -9,7 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from leasing.app import CONSTRAINTS
 from leasing.db.pool import Database
+from leasing.http.problems import constraint_error
 from tests import build
 from tests.build import Json, World
 
@@ -453,3 +455,57 @@ def test_a_state_that_cannot_be_is_refused_by_name(database, change, name):
             assert refused.value.constraint_name == name
 
     database(scenario)
+
+
+FORBIDDEN = [
+    (
+        "INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)"
+        " SELECT acceptance_id, line_id, pack_id, site_id, slot + 1, during FROM placement",
+        "pack_already_leased",
+    ),
+    (
+        "INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)"
+        " SELECT acceptance_id, line_id, pack_id, site_id, slot, '[2025-01-01,2025-02-01)'"
+        " FROM placement",
+        "outside_line",
+    ),
+    (
+        "INSERT INTO acceptance (line_id, contract_id, pack_id, accepted_on, tested_capacity_mah,"
+        " lessor_signatory, lessee_signatory)"
+        " SELECT line_id, contract_id, pack_id, '2029-01-01', 1, 'A', 'B' FROM acceptance",
+        "outside_term",
+    ),
+    (
+        "INSERT INTO line_revision (line_id, number, during, contract_id, lessee_id, site_id, slot,"
+        " rated_capacity_mah, base_rent_amount, base_from_on, rent_amount, cause, entered_by,"
+        " entered_at) SELECT line_id, 2, '[2026-05-01,)', contract_id, lessee_id, site_id, 9, 1, 1,"
+        " '2026-05-01', 1, 'amended', '-', entered_at FROM line_revision",
+        "two_revisions",
+    ),
+    ("UPDATE lease_line SET first_acceptance_id = NULL", "started_without_test"),
+    ("UPDATE contract SET state = 'suspended'", "state_without_time"),
+    (
+        "INSERT INTO contract_term (contract_id, during, kind, entered_by, entered_at)"
+        " SELECT contract_id, '[2028-01-01,2030-01-01)', 'renewal', '-', entered_at"
+        " FROM contract_term",
+        "two_terms",
+    ),
+    ("UPDATE contract_revision SET permitted_use = 'e_bike'", "forbidden_use"),
+]
+
+
+def test_each_refusal_of_the_database_is_a_problem_of_its_own(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            await build.leased_pack(world)
+            for statement, code in FORBIDDEN:
+                with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
+                    async with db.transaction() as tx:
+                        await tx.execute(statement)
+                known = constraint_error(refused.value, CONSTRAINTS)
+                assert known is not None, refused.value.constraint_name
+                assert known.code == code, refused.value.constraint_name
+
+    database(scenario)
+    codes = [code for _, code in FORBIDDEN]
+    assert len(set(codes)) == len(codes)
