@@ -105,6 +105,8 @@ class Contract(msgspec.Struct, frozen=True):
     state: ContractState
     starts_on: date
     ends_on: date | None
+    agreed_to: date | None
+    """End of the first term; none for one that was taken over while it held over."""
     ending_on: date | None
     ending_reason: EndingReason | None
     version: int

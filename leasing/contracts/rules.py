@@ -357,6 +357,16 @@ def refuse_early_end(terms: Terms) -> None:
         raise NotAllowed("the contract does not provide for ending it early")
 
 
+def renewed_to(agreed_to: date, ends_on: date, months: int) -> date:
+    """The end of a further term, counted from the end of the first one: after a short month it
+    falls on the agreed day again.
+
+    >>> renewed_to(date(2026, 8, 31), date(2026, 9, 30), 1)
+    datetime.date(2026, 10, 31)
+    """
+    return add_months(agreed_to, whole_months(agreed_to, ends_on) + months)
+
+
 def early_termination_fee(
     rule: EarlyTermination, rent_amount: int, on: date, ends_on: date | None
 ) -> int:

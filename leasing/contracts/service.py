@@ -38,7 +38,7 @@ from leasing.http.batches import each, refusal
 from leasing.kit.dates import refuse_future
 from leasing.kit.errors import DomainError
 from leasing.kit.rows import convert, given
-from leasing.kit.time import add_months, civil_date
+from leasing.kit.time import civil_date
 from leasing.kit.versions import refuse_unless_current
 from leasing.sites import service as sites
 from leasing.traceability import store as traceability
@@ -578,7 +578,7 @@ async def renew(
     refuse_terminated(contract)
     if contract.ends_on is None:
         raise NotAllowed("the contract holds over; end that by a notice, then agree on a new one")
-    to_on = add_months(contract.ends_on, data.months)
+    to_on = rules.renewed_to(contract.agreed_to or contract.ends_on, contract.ends_on, data.months)
     await store.add_term(tx, contract_id, contract.ends_on, to_on, "renewal", by=by, now=now)
     facts: dict[str, object] = {
         "from_on": contract.ends_on,

@@ -261,6 +261,10 @@ SELECT id,
        (SELECT nullif(max(coalesce(upper(during), 'infinity')), 'infinity')
           FROM contract_term
          WHERE contract_id = contract.id) AS ends_on,
+       (SELECT upper(during)
+          FROM contract_term
+         WHERE contract_id = contract.id
+           AND kind = 'agreed') AS agreed_to,
        ending_on,
        ending_reason,
        version

@@ -79,6 +79,8 @@ class Contract:
     ending: int | None = None
     reason: str | None = None
     ended: int | None = None
+    first_end: int | None = None
+    """End of the first term, once it was renewed."""
     held_from: int = 0
     """Since when it holds over, if it has no end."""
 
@@ -669,7 +671,9 @@ class Book:
         must(contract.ends is not None, "it holds over")
         must(contract.reason != "early_termination", "its price is owed")
         assert contract.ends is not None
-        contract.ends = months_later(contract.ends, months)
+        first = contract.first_end or contract.ends
+        contract.first_end = first
+        contract.ends = months_later(first, months_between(first, contract.ends) + months)
         if contract.state == "ending":
             contract.state, contract.ending, contract.reason = "active", None, None
 

@@ -711,8 +711,8 @@ def test_a_contract_holds_over_until_the_last_pack_is_back(database, returned, e
 def test_a_renewal_follows_the_last_term(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
-            contract, _ = of(await build.leased_pack(world, ends_on="2026-09-01"))
-            for ends_on in ("2026-10-01", "2026-11-01"):
+            contract, _ = of(await build.leased_pack(world, ends_on="2026-08-31"))
+            for ends_on in ("2026-09-30", "2026-10-31"):
                 again = {"months": 1, "reason": "agreed"}
                 made = await world.staff.post(f"{contract}/renewals", again)
                 assert made["ends_on"] == ends_on
