@@ -1,6 +1,5 @@
 """Roll-out on the command line: a file, chunk by chunk, with a bar."""
 
-import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -42,20 +41,11 @@ async def run(
         except DomainError as error:
             raise click.ClickException(told(error)) from error
         except asyncpg.PostgresError as error:
-            if was_interrupted():
-                raise asyncio.CancelledError from error
             known = database_error(error)
             if known is None:
                 raise
             so_far = summary(out, count, dry_run=dry_run)
             raise click.ClickException(f"{known.title}. {so_far}; run it again to go on") from error
-
-
-def was_interrupted() -> bool:
-    """Whether somebody pressed Ctrl-C. The request to the server to cancel what it was doing may
-    come late and hit the rollback, which then says that it was cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def run_chunks(

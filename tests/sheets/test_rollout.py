@@ -43,6 +43,14 @@ ACCEPTED_ON = "2026-01-11"
 Row = list[str]
 
 
+# What a shell starts in the background ignores Ctrl-C, and so do its children.
+HEARING_CTRL_C = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("jobs", run_name="__main__")
+"""
+
+
 class Deployment:
     """The command line on a deployment of its own."""
 
@@ -60,7 +68,7 @@ class Deployment:
         return CliRunner().invoke(main, [str(word) for word in words], env=self.environment)
 
     def start(self, *words: object) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "jobs", *map(str, words)]
+        command = [sys.executable, "-c", HEARING_CTRL_C, *map(str, words)]
         environment = {**os.environ, **self.environment}
         return subprocess.Popen(
             command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
