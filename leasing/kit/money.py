@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+Number = int | Decimal | Fraction
+"""What can be counted with exactly."""
 
-def half_up(value: Fraction | Decimal | int) -> int:
+
+def half_up(value: Number) -> int:
     """The nearest whole minor unit; a half goes away from zero.
 
     >>> half_up(Fraction(5, 2)), half_up(Fraction(-5, 2))
@@ -18,6 +21,15 @@ def half_up(value: Fraction | Decimal | int) -> int:
     exact = Fraction(value)
     magnitude = int(abs(exact) + Fraction(1, 2))
     return magnitude if exact >= 0 else -magnitude
+
+
+def half_even(value: Number) -> int:
+    """The nearest whole minor unit; a half goes to the even one, as bankers and loan systems round.
+
+    >>> half_even(Fraction(5, 2)), half_even(Fraction(-7, 2))
+    (2, -4)
+    """
+    return round(Fraction(value))
 
 
 def prorate(amount: int, used: int, whole: int) -> int:

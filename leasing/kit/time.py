@@ -25,9 +25,15 @@ def civil_date(at: datetime, zone: str | None = None) -> date:
     return at.astimezone(ZoneInfo(zone) if zone else CIVIL_ZONE).date()
 
 
-def midnight(on: date) -> datetime:
-    """The instant at which a civil day begins."""
-    return datetime(on.year, on.month, on.day, tzinfo=CIVIL_ZONE).astimezone(UTC)
+def midnight(on: date, zone: str | None = None) -> datetime:
+    """The instant at which a civil day begins, in the zone of that IANA name, or in the lessor's.
+    Where clocks are put forward at midnight, that is the first instant after it.
+
+    >>> midnight(date(2022, 4, 1), "America/New_York").isoformat()
+    '2022-04-01T04:00:00+00:00'
+    """
+    tzinfo = ZoneInfo(zone) if zone else CIVIL_ZONE
+    return datetime(on.year, on.month, on.day, tzinfo=tzinfo).astimezone(UTC)
 
 
 @lru_cache(maxsize=1_000)  # a billing run asks for the same few months of every line

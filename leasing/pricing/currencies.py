@@ -1,0 +1,121 @@
+"""Currencies and their smallest units, EN 16931 line amounts, VAT by day and by line.
+
+Minor units come from ISO 4217's own list, as the `iso4217` package ships it; CLDR's digits (Babel)
+say how an amount is commonly shown, which differs (IQD has three in ISO 4217 and none in CLDR).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from iso4217 import Currency
+
+from leasing.kit.money import Number, half_up, percent_of
+
+
+def minor_units(currency: str) -> int:
+    """How many decimals a currency has. Raises `ValueError` for what ISO 4217 does not list, and
+    for what has no minor unit, such as gold (XAU) and "no currency" (XXX).
+
+    >>> [minor_units(code) for code in ("CNY", "JPY", "KWD", "CLF")]
+    [2, 0, 3, 4]
+    """
+    digits = Currency(currency).exponent
+    if digits is None:
+        raise ValueError(f"{currency} has no minor unit")
+    return digits
+
+
+def to_minor(amount: Number, digits: int) -> int:
+    """An amount in whole minor units of a currency with so many decimals, half up (C7).
+
+    >>> to_minor(Decimal("12.345"), 2), to_minor(Decimal("-12.345"), 2), to_minor(Decimal("0.5"), 0)
+    (1235, -1235, 1)
+    """
+    return half_up(Fraction(amount) * 10**digits)
+
+
+def to_major(amount: int, digits: int) -> Decimal:
+    """Minor units as a decimal with all its digits, exactly.
+
+    >>> to_major(-15643589, 2), to_major(1500, 0), to_major(5, 3)
+    (Decimal('-156435.89'), Decimal('1500'), Decimal('0.005'))
+    """
+    sign, units = int(amount < 0), tuple(int(digit) for digit in str(abs(amount)))
+    return Decimal((sign, units, -digits))
+
+
+def line_amount(quantity: Number, unit_price: Number, base_quantity: Number = 1) -> int:
+    """What a line comes to in minor units: quantity × price ÷ the quantity that the price is for
+    (EN 16931 BT-129, BT-146, BT-149). The price, in minor units with decimals, is not rounded
+    before.
+
+    >>> line_amount(100, Decimal("12.12"))
+    1212
+    >>> line_amount(Decimal("1250.5"), Decimal("8500"), base_quantity=1000)
+    10629
+    """
+    if base_quantity <= 0:
+        raise ValueError("a price is for a quantity above nothing")
+    return half_up(Fraction(quantity) * Fraction(unit_price) / Fraction(base_quantity))
+
+
+class Totals(NamedTuple):
+    """A document's totals in minor units: net, VAT by per cent, and both together."""
+
+    net_amount: int
+    vat_by_percent: dict[Decimal, int]
+    total_amount: int
+
+
+def totals(nets: Sequence[tuple[Decimal, int]]) -> Totals:
+    """Totals of lines given as `(VAT per cent, net amount)`: VAT is worked out on the sum of each
+    rate and rounded there once (C8; EN 16931 BR-CO-10, -15, -17). A credit note mirrors its
+    invoice.
+
+    >>> totals([(Decimal(20), net) for net in (6833, 6833, 5750, 8500)])
+    Totals(net_amount=27916, vat_by_percent={Decimal('20'): 5583}, total_amount=33499)
+    """
+    taxable: dict[Decimal, int] = {}
+    for percent, net in nets:
+        taxable[percent] = taxable.get(percent, 0) + net
+    vat = {percent: percent_of(net, percent) for percent, net in taxable.items()}
+    net_amount = sum(taxable.values())
+    return Totals(net_amount, vat, net_amount + sum(vat.values()))
+
+
+def vat_by_line(nets: Sequence[int], percent: Decimal) -> list[int]:
+    """The VAT of a rate spread over its lines, as a 数电票 shows it: it adds up to the VAT on their
+    sum, and no line is a whole unit away from its own. Largest remainder, ties to the earliest (C8,
+    C9); lines may have either sign, and lines of the opposite signs get the opposite.
+
+    >>> vat_by_line([6833, 6833, 5750, 8500], Decimal(20))
+    [1367, 1366, 1150, 1700]
+    """
+    whole = percent_of(sum(nets), percent)
+    sign = -1 if sum(nets) < 0 else 1
+    exact = [sign * net * Fraction(percent) / 100 for net in nets]
+    parts = [share.__floor__() for share in exact]
+    left = sign * whole - sum(parts)
+    by_remainder = sorted(range(len(nets)), key=lambda i: (parts[i] - exact[i], i))
+    for i in by_remainder[:left]:
+        parts[i] += 1
+    return [sign * part for part in parts]
+
+
+def vat_percent(
+    rates: Mapping[str, Sequence[tuple[date, Decimal]]], category: str, on: date
+) -> Decimal:
+    """The rate of a category that holds on a day, of `(from_on, per cent)` in any order. Raises
+    `LookupError` before the first one: a tax that nobody entered is not nought.
+
+    >>> rates = {"lease": [(date(2018, 5, 1), Decimal(16)), (date(2019, 4, 1), Decimal(13))]}
+    >>> [int(vat_percent(rates, "lease", date(2019, month, 1))) for month in (3, 4)]
+    [16, 13]
+    """
+    begun = [rate for rate in rates.get(category, ()) if rate[0] <= on]
+    if not begun:
+        raise LookupError(f"no VAT rate is known for {category} on {on}")
+    return max(begun)[1]
