@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from leasing.kit.errors import Invalid, TooLarge
-from schemas.packs import PackCreate
+from schemas.packs import PackCreate, PackPatch
 from schemas.sheets import SheetFormat, SheetKind
 from schemas.sites import SiteCreate, SitePatch
 
@@ -160,16 +160,24 @@ PACKS = Sheet(
     kind=SheetKind.PACKS,
     noun="pack",
     create=PackCreate,
-    patch=None,
+    patch=PackPatch,
     columns=(
         ID,
+        VERSION,
         Column("code", "电池编码", form=capitals),
         Column("original_codes", "原编码", form=capitals),
         Column("cells_in_series", "串联电芯数"),
         Column("rated_voltage_mv", "额定电压(mV)"),
         Column("rated_capacity_mah", "额定容量(mAh)"),
+        Column("maker_energy_wh", "厂家标称能量(Wh)"),
+        Column("max_voltage_mv", "最高电压(mV)"),
+        Column("min_voltage_mv", "最低电压(mV)"),
         Column("full_cell_mv", "充满电芯电压(mV)"),
         Column("mass_kg", "质量(kg)"),
+        Column("vin", "首次使用车辆识别代号", form=capitals),
+        Column("carmaker", "汽车生产企业", form=words),
+        Column("vehicle_model", "车型", form=words),
+        Column("removed_on", "拆卸日期"),
         Column("acquired_on", "取得日期"),
         Column("acquired_from", "来源", form=words),
     ),

@@ -12,6 +12,7 @@ import msgspec
 
 from leasing.http.fields import collect
 from leasing.kit.errors import FieldError, Invalid
+from leasing.kit.rows import given
 from leasing.regions.model import UnknownPrefectureError, prefecture
 from leasing.sheets.model import (
     FULL_WIDTH,
@@ -298,12 +299,17 @@ class Judge:
     new beyond its struct; it raises `Invalid`."""
 
     def __init__(
-        self, sheet: Sheet, columns: Sequence[Heading], check: Callable[[Values], object]
+        self,
+        sheet: Sheet,
+        columns: Sequence[Heading],
+        check: Callable[[Values], object],
+        check_whole: Callable[[Values], object] = lambda values: None,
     ) -> None:
         self.sheet = sheet
         self.fields = fields_of(sheet)
         self.columns = {one.column.field: one.column for one in columns}
         self.check = check
+        self.check_whole = check_whole
 
     def decide(self, draft: Draft) -> None:
         """Fill in a draft's result. It is refused as long as it has a fault."""
@@ -338,6 +344,14 @@ class Judge:
         except Invalid as error:
             self.tell(draft, error.fields)
         draft.new = self.built(draft, self.sheet.create, raw)
+        if draft.new is not None:
+            self.judge_whole(draft, msgspec.structs.asdict(draft.new))
+
+    def judge_whole(self, draft: Draft, values: Values) -> None:
+        try:
+            self.check_whole(values)
+        except Invalid as error:
+            self.tell(draft, error.fields)
 
     def read(self, draft: Draft, name: str, raw: Values) -> None:
         """Put a cell's value into `raw`, or say why it cannot be."""
@@ -387,6 +401,8 @@ class Judge:
         draft.result = RowResult.CHANGED if draft.changes else RowResult.UNCHANGED
         if draft.changes and self.sheet.patch is not None and not draft.faults:
             draft.patch = self.built(draft, self.sheet.patch, raw)
+            if draft.patch is not None:
+                self.judge_whole(draft, {**record.values, **given(draft.patch)})
 
     def compare_cell(self, draft: Draft, record: Record, name: str, raw: Values) -> None:
         field = self.fields[name]

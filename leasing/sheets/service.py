@@ -73,8 +73,10 @@ async def import_file(
     # Reading and judging are pure and may take a second: others are served meanwhile.
     table, columns, drafts = await asyncio.to_thread(opened, upload, target.sheet)
     await target.match(tx, drafts)
-    check = given_already(target.check, today=civil_date(now))
-    judge = Judge(target.sheet, columns, check)
+    today = civil_date(now)
+    check = given_already(target.check, today=today)
+    check_whole = given_already(target.check_whole, today=today)
+    judge = Judge(target.sheet, columns, check, check_whole)
     rules.refuse_repeated([(draft, target.claims(draft)) for draft in drafts])
     for start in range(0, len(drafts), CHUNK):
         await asyncio.to_thread(decide_all, judge, drafts[start : start + CHUNK])

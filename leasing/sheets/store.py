@@ -105,11 +105,19 @@ SELECT pack.id,
               WHERE earlier.pack_id = pack.id
                 AND NOT earlier.is_current
               ORDER BY earlier.code) AS original_codes,
+       pack.version,
        pack.cells_in_series,
        pack.rated_voltage_mv,
        pack.rated_capacity_mah,
+       pack.maker_energy_wh,
+       pack.max_voltage_mv,
+       pack.min_voltage_mv,
        pack.full_cell_mv,
        pack.mass_kg,
+       pack.vin,
+       pack.carmaker,
+       pack.vehicle_model,
+       pack.removed_on,
        pack.acquired_on,
        (SELECT data ->> 'from'
           FROM trace_record

@@ -38,6 +38,9 @@ class Target(Protocol):
     def check(self, values: dict[str, Any], today: date) -> None:
         """What the API asks of something new beyond its struct. Raises `Invalid`."""
 
+    def check_whole(self, values: dict[str, Any], today: date) -> None:
+        """What cannot be true of a thing as the row leaves it. Raises `Invalid`."""
+
     async def create(
         self, tx: Connection, new: Sequence[Any], *, by: str, now: datetime
     ) -> None: ...
@@ -135,6 +138,9 @@ class Sites:
     def check(self, values: dict[str, Any], today: date) -> None:
         kind = SiteKind.VEHICLE if self.vehicles else SiteKind.TOWER
         sites.checked_vin(kind, values.get("vin"))
+
+    def check_whole(self, values: dict[str, Any], today: date) -> None:
+        """Fields of a site do not bear on each other."""
 
     async def create(self, tx: Connection, new: Sequence[Any], *, by: str, now: datetime) -> None:
         await sites.create(tx, new, by=by, now=now)
@@ -242,14 +248,19 @@ class Packs:
         if "code" in values:
             batteries.read_code(values["code"], today)
 
+    def check_whole(self, values: dict[str, Any], today: date) -> None:
+        batteries.checked(values, today)
+
     async def create(self, tx: Connection, new: Sequence[Any], *, by: str, now: datetime) -> None:
         await batteries.acquire(tx, new, by=by, now=now)
 
     async def change(
         self, tx: Connection, drafts: Sequence[Draft], *, by: str, now: datetime
     ) -> None:
-        """Nothing of a pack can be changed by import, so no row comes here."""
-        assert not drafts
+        for draft in drafts:
+            if draft.record is not None:
+                version = draft.record.version or 0
+                await batteries.change(tx, draft.record.id, draft.patch, version, by=by, now=now)
 
     async def export(
         self, tx: Connection, party_id: UUID | None, state: PackState | None, limit: int

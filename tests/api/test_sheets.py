@@ -203,7 +203,7 @@ def test_a_workbook_or_csv_moves_everything_to_an_empty_system(database, form):
             site = await build.site(world, owner, load_w=1800, site_class="B", name="=cmd|'x'!A")
             pack = await build.pack(world, original_codes=["OLD-1"], full_cell_mv=3650)
             files = {
-                kind: [row[1 if kind == "packs" else 2 :] for row in grid(
+                kind: [row[2:] for row in grid(
                     await download(world.staff, kind, form), form)]
                 for kind in ("sites", "packs")
             }  # fmt: skip
@@ -409,11 +409,8 @@ def test_packs_are_taken_into_stock_and_what_is_there_stays_as_it_is(database):
             assert found["code"] == normalise(new)
             body = a_csv(PACK_HEADER, [there["code"], "", 15, *PACK[1:5], "Dismantler 1"])
             problem = await refused(world.staff, "packs", body)
-            assert faults(problem) == {
-                (2, "original_codes"): "cannot_be_changed",
-                (2, "cells_in_series"): "cannot_be_changed",
-            }
-            assert "nothing of it can be" in problem["errors"][0]["message"]
+            assert faults(problem) == {(2, "original_codes"): "cannot_be_changed"}
+            assert "what can be changed: cells_in_series" in problem["errors"][0]["message"]
             body = a_csv(
                 PACK_HEADER,
                 ["001PB51", "", *PACK],
@@ -428,6 +425,41 @@ def test_packs_are_taken_into_stock_and_what_is_there_stays_as_it_is(database):
                 (4, ""): "repeated_row",
                 (5, ""): "repeated_row",
                 (6, "code"): "shortened_number",
+            }
+
+    database(scenario)
+
+
+def test_of_an_edited_pack_only_what_was_edited_changes(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            packs = [await build.pack(world, carmaker="First Auto") for _ in range(3)]
+            cells = grid(await download(world.staff, "packs"), "csv")
+            header = cells[0]
+            cells[1][header.index("mass_kg")] = "47"
+            cells[1][header.index("carmaker")] = ""
+            cells[2][header.index("vin")] = "lze4c1cb9ra000017"
+            result = await imported(world.staff, "packs", again(cells, "csv"))
+            assert counts(result) == (0, 2, 1, 0)
+            now = [await world.staff.get(f"/v1/packs/{pack['id']}") for pack in packs]
+            assert now == [
+                {**packs[0], "mass_kg": 47, "carmaker": None, "version": 2},
+                {**packs[1], "vin": "LZE4C1CB9RA000017", "version": 2},
+                packs[2],
+            ]
+            # The same file again is of versions that are past, and has nothing to lose.
+            assert counts(await imported(world.staff, "packs", again(cells, "csv"))) == (0, 0, 3, 0)
+            cells[1][header.index("mass_kg")] = "48"
+            problem = await refused(world.staff, "packs", again(cells, "csv"))
+            assert faults(problem) == {(2, "version"): "changed_since_export"}
+            cells = grid(await download(world.staff, "packs"), "csv")
+            cells[1][header.index("max_voltage_mv")] = "1000"
+            cells[2][header.index("vin")] = "LZE4C1CB9RA000018"
+            cells[3][header.index("removed_on")] = "2026-01-01"
+            assert faults(await refused(world.staff, "packs", again(cells, "csv"))) == {
+                (2, "max_voltage_mv"): "bad_rating",
+                (3, "vin"): "bad_vin",
+                (4, "removed_on"): "bad_date",
             }
 
     database(scenario)

@@ -333,13 +333,21 @@ PLACES = st.fixed_dictionaries(
 BATTERIES = st.fixed_dictionaries(
     {
         "id": st.uuids(),
+        "version": st.integers(1, 10**9),
         "code": st.text("09AZ", min_size=1, max_size=26),
         "original_codes": st.lists(st.text("09AZ;=-'", min_size=1, max_size=26), max_size=3),
         "cells_in_series": st.integers(1, 1000),
         "rated_voltage_mv": st.integers(1, 2_000_000),
         "rated_capacity_mah": st.integers(1, 2_000_000_000),
+        "maker_energy_wh": st.none() | st.integers(1, 4_000_000_000),
+        "max_voltage_mv": st.none() | st.integers(1, 2_000_000),
+        "min_voltage_mv": st.none() | st.integers(1, 2_000_000),
         "full_cell_mv": st.none() | st.integers(1000, 5000),
         "mass_kg": st.integers(1, 20_000),
+        "vin": st.none() | st.text("09AZ", min_size=17, max_size=17),
+        "carmaker": st.none() | NAMES,
+        "vehicle_model": st.none() | NAMES,
+        "removed_on": st.none() | st.dates(),
         "acquired_on": st.dates(),
         "acquired_from": NAMES,
     }
