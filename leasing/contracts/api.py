@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.contracts import duties, lines, service, store
+from leasing.contracts import duties, incidents, service, store
 from leasing.http.edge import CUSTOMERS, By, Now, Tx
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
@@ -276,7 +276,7 @@ async def list_fees(
     tx: Tx, contract_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[FeeView]:
     """What is owed once: for ending early, buying, losing or damaging packs."""
-    rows = await lines.fees_after(tx, after_id(cursor), contract_id, limit + 1)
+    rows = await incidents.fees_after(tx, after_id(cursor), contract_id, limit + 1)
     return page_by_id(convert_all(rows, FeeView), limit)
 
 

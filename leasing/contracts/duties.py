@@ -37,45 +37,25 @@ async def open_duty(
 
 CLOSE = """
 UPDATE duty
-   SET closed_on = greatest($3, opened_on),
-       outcome = $4
- WHERE pack_id = ANY ($1::uuid[])
-   AND kind = ANY ($2::text[])
-   AND closed_on IS NULL
-RETURNING id
-"""
-
-
-async def close(
-    tx: Connection, pack_id: UUID, kinds: list[DutyKind], on: date, outcome: str
-) -> list[UUID]:
-    return await close_all(tx, [pack_id], kinds, on, outcome)
-
-
-async def close_all(
-    tx: Connection, pack_ids: Sequence[UUID], kinds: list[DutyKind], on: date, outcome: str
-) -> list[UUID]:
-    """The same for many packs."""
-    return [row["id"] for row in await tx.fetch(CLOSE, pack_ids, kinds, on, outcome)]
-
-
-CLOSE_EACH = """
-UPDATE duty
    SET closed_on = greatest(given.closed_on, opened_on),
        outcome = $3
   FROM unnest($1::uuid[], $2::date[]) AS given (pack_id, closed_on)
  WHERE duty.pack_id = given.pack_id
+   AND duty.kind = ANY ($4::text[])
    AND duty.closed_on IS NULL
 RETURNING duty.pack_id, duty.id
 """
 
 
-async def close_each(
-    tx: Connection, days: Mapping[UUID, date], outcome: str
+async def close(
+    tx: Connection,
+    days: Mapping[UUID, date],
+    outcome: str,
+    kinds: Sequence[DutyKind] = tuple(DutyKind),
 ) -> dict[UUID, list[UUID]]:
-    """Close every open duty of packs, each pack on its own day. Returns them by pack."""
+    """Close open duties of packs, each pack on its own day. Returns them by pack."""
     closed: dict[UUID, list[UUID]] = {pack_id: [] for pack_id in days}
-    for row in await tx.fetch(CLOSE_EACH, list(days), list(days.values()), outcome):
+    for row in await tx.fetch(CLOSE, list(days), list(days.values()), outcome, kinds):
         closed[row["pack_id"]].append(row["id"])
     return closed
 

@@ -17,8 +17,7 @@ from leasing.batteries import model as batteries
 from leasing.batteries import store as packs
 from leasing.batteries.model import NoSuchPack
 from leasing.batteries.store import Pack
-from leasing.contracts import duties, lines, rules
-from leasing.contracts.lines import Departure, Stay
+from leasing.contracts import duties, lines, rules, stays
 from leasing.contracts.model import (
     CONSTRAINTS,
     BeforePlacement,
@@ -32,6 +31,7 @@ from leasing.contracts.model import (
     PackAlreadyLeased,
     RentWithoutClass,
 )
+from leasing.contracts.stays import Departure, Stay
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
@@ -84,15 +84,15 @@ async def hold(
 ) -> Held:
     """Lock lines, then packs, then sites, each in order of id: two that want the same ones queue
     up instead of locking each other out."""
-    held_lines = await lines.lock_each(tx, days)
-    stays = await lines.open_placements(tx, list(held_lines)) if leaving else {}
+    held_lines = await lines.lock(tx, days)
+    standing = await stays.standing(tx, list(held_lines)) if leaving else {}
     coming = set(pack_ids)
-    held_packs = await packs.lock_many(tx, coming | {stay.pack_id for stay in stays.values()})
+    held_packs = await packs.lock_many(tx, coming | {stay.pack_id for stay in standing.values()})
     if coming:
         await cabinets.hold(tx, {line.site_id for line in held_lines.values()})
     histories = await lines.revisions(tx, list(held_lines))
     in_stock_from = await traceability.came_back_on(tx, list(coming)) if coming else {}
-    return Held(held_lines, stays, held_packs, histories, in_stock_from)
+    return Held(held_lines, standing, held_packs, histories, in_stock_from)
 
 
 def judged(rows: Sequence[T], judge: Callable[[T], object]) -> tuple[list[Any], list[int]]:
@@ -167,7 +167,7 @@ async def accept_set(
     placed = await place(tx, given)
     days = [data.accepted_on for _, data in given]
     acceptances = [one.acceptance_id for one in placed]
-    await lines.start_each(tx, [line.id for line, _ in given], days, acceptances)
+    await lines.start(tx, [line.id for line, _ in given], days, acceptances)
     steps = [arrival(line, data, "pack.commissioned", {}) for line, data in given]
     await record(tx, given, steps, "line.accepted", by=by, now=now)
     return merged(found, good, placed)
@@ -216,8 +216,12 @@ async def place(
     if not given:
         return []
     await packs.set_states(tx, [data.pack_id for _, data in given], PackState.LEASED)
-    acceptances = await lines.insert_acceptances(tx, given)
-    return convert_all(await lines.place_each(tx, given, acceptances), PlacementView)
+    acceptances = await stays.insert_acceptances(tx, given)
+    begun = [
+        Stay(one, line.id, data.pack_id, line.site_id, line.slot, data.accepted_on)
+        for one, (line, data) in zip(acceptances, given, strict=True)
+    ]
+    return convert_all(await stays.place(tx, begun), PlacementView)
 
 
 def arrival(line: Line, data: AcceptanceCreate, kind: str, more: dict[str, object]) -> Step:
@@ -316,7 +320,7 @@ async def swap_set(
     departures = [one.departure for _, _, one in swaps]
     await depart(tx, departures, "swapped_out", by=by, now=now)
     days = {one.pack_id: one.on for one in departures}
-    closed = await duties.close_each(tx, days, "done")
+    closed = await duties.close(tx, days, "done")
     await lines.write_revisions(tx, [revision for _, _, one in swaps for revision in one.revised])
     placed = await place(tx, given)
     steps = [arrival(line, data, "pack.swapped", swapped(one, closed)) for line, data, one in swaps]
@@ -411,8 +415,8 @@ async def return_set(
     departures = [one for one, _ in left]
     await depart(tx, departures, "end_of_lease", by=by, now=now)
     await lines.write_revisions(tx, [revision for _, revision in left])
-    await lines.end_each(tx, {one.line.id: one.on for one in departures}, "returned")
-    await duties.close_each(tx, {one.pack_id: one.on for one in departures}, "lease_ended")
+    await lines.end(tx, {one.line.id: one.on for one in departures}, "returned")
+    await duties.close(tx, {one.pack_id: one.on for one in departures}, "lease_ended")
     told = [Event("line", one.line.id, "line.ended", returned(one)) for one in departures]
     await events.append(tx, told, actor=by, now=now)
     return merged(found, good, [one.pack_id for one in departures])
@@ -454,9 +458,9 @@ async def depart(
     """Close the stays of packs and record their returns."""
     if not departures:
         return
-    await lines.close_placement_of_each(tx, {one.line.id: one.on for one in departures})
+    await stays.close(tx, {one.line.id: one.on for one in departures})
     await packs.set_states(tx, [one.pack_id for one in departures], PackState.RETURNED)
-    await lines.insert_returns(tx, departures, reason)
+    await stays.insert_returns(tx, departures, reason)
     steps = [
         Step(
             one.pack_id,

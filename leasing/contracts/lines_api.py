@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from leasing.contracts import handovers, lines, moves, service
+from leasing.contracts import handovers, incidents, lines, moves, service, stays
 from leasing.contracts.api import OnDay, versioned
 from leasing.contracts.model import NoSuchLine
 from leasing.db.pool import Connection
@@ -76,7 +76,7 @@ async def list_line_revisions(tx: Tx, now: Now, line_id: FromPath[UUID]) -> list
 async def list_line_placements(tx: Tx, now: Now, line_id: FromPath[UUID]) -> list[PlacementView]:
     """The packs that stood in a line, in order of time."""
     await line_on(tx, line_id, civil_date(now))
-    return convert_all(await lines.placements(tx, line_id), PlacementView)
+    return convert_all(await stays.of_line(tx, line_id), PlacementView)
 
 
 @post("/lines/{line_id:uuid}/acceptances", responses=when_posting(404))
@@ -136,7 +136,7 @@ async def list_incidents(
     tx: Tx, line_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[IncidentView]:
     """What befell packs on lease."""
-    rows = await lines.incidents_after(tx, after_id(cursor), line_id, limit + 1)
+    rows = await incidents.after(tx, after_id(cursor), line_id, limit + 1)
     return page_by_id(convert_all(rows, IncidentView), limit)
 
 

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from leasing.batteries import service as batteries
-from leasing.contracts import duties, lines, rules, service
+from leasing.contracts import duties, incidents, lines, rules, service, stays
 from leasing.contracts.handovers import last_revision
 from leasing.contracts.model import (
     BeforePlacement,
@@ -23,6 +25,7 @@ from leasing.contracts.model import (
     NotLiable,
     NotLost,
 )
+from leasing.contracts.stays import Departure, Stay
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
@@ -42,16 +45,15 @@ from schemas.contracts import (
     Liability,
     RelocationCreate,
 )
-from schemas.health import DutyKind
 from schemas.packs import PackState
 
 
 async def lock(tx: Connection, line_id: UUID, on: date) -> Line:
     """Lock a line, as it is on a day. Raises `NoSuchLine`."""
-    found = await lines.lock(tx, [line_id], on)
-    if not found:
+    found = await lines.lock(tx, {line_id: on})
+    if line_id not in found:
         raise NoSuchLine
-    return found[0]
+    return found[line_id]
 
 
 async def tell(
@@ -87,9 +89,9 @@ async def relocate(
     refuse_future(data.moved_on, civil_date(now), "moved_on")
     line = await lock(tx, line_id, data.moved_on)
     rules.refuse_unless_in_force(line.contract_state)
-    standing = await lines.open_placement(tx, line_id)
-    if standing is not None and standing["from_on"] > data.moved_on:
-        raise LaterChange(f"a pack came on {standing['from_on']}", from_on=standing["from_on"])
+    standing = (await stays.standing(tx, [line_id])).get(line_id)
+    if standing is not None and standing.from_on > data.moved_on:
+        raise LaterChange(f"a pack came on {standing.from_on}", from_on=standing.from_on)
     changes = {"site_id": data.site_id, "slot": data.slot}
     facts: dict[str, object] = {
         "line_id": line_id,
@@ -103,10 +105,10 @@ async def relocate(
         await refuse_stay_after(tx, line_id, data.moved_on)
         await revise(tx, line, data.moved_on, changes, "relocated", by=by, now=now)
     else:
-        pack_id = standing["pack_id"]
+        pack_id = standing.pack_id
         await batteries.lock(tx, pack_id)
         await cabinets.refuse_mixed(tx, data.site_id, data.slot, pack_id, data.moved_on)
-        await move_stay(tx, line, standing, data)
+        await move_stay(tx, standing, data)
         await revise(tx, line, data.moved_on, changes, "relocated", by=by, now=now)
         there = await lock(tx, line_id, data.moved_on)
         step = Step(
@@ -123,26 +125,19 @@ async def relocate(
 
 async def refuse_stay_after(tx: Connection, line_id: UUID, on: date) -> None:
     """Raise `LaterChange` when a pack that is gone by now stood in the line on a day or later."""
-    for stay in await lines.placements(tx, line_id):
+    for stay in await stays.of_line(tx, line_id):
         if stay["to_on"] > on:
             raise LaterChange(f"a pack stood there until {stay['to_on']}", from_on=stay["to_on"])
 
 
-async def move_stay(tx: Connection, line: Line, standing: Any, data: RelocationCreate) -> None:
+async def move_stay(tx: Connection, standing: Stay, data: RelocationCreate) -> None:
     """A stay ends at one place and another begins at the next, under the same joint test."""
-    if standing["from_on"] == data.moved_on:
-        await lines.move_placement(tx, line.id, data.site_id, data.slot, data.moved_on)
+    if standing.from_on == data.moved_on:
+        await stays.move(tx, standing.line_id, data.site_id, data.slot, data.moved_on)
         return
-    await lines.close_placement(tx, line.id, data.moved_on)
-    await lines.place(
-        tx,
-        acceptance_id=standing["acceptance_id"],
-        line_id=line.id,
-        pack_id=standing["pack_id"],
-        site_id=data.site_id,
-        slot=data.slot,
-        on=data.moved_on,
-    )
+    await stays.close(tx, {standing.line_id: data.moved_on})
+    there = replace(standing, site_id=data.site_id, slot=data.slot, from_on=data.moved_on)
+    await stays.place(tx, [there])
 
 
 # Without rent for a while
@@ -183,16 +178,16 @@ async def report(
     pack_id = await pack_in(tx, line, data.happened_on)
     gone = data.kind is not IncidentKind.DAMAGED
     if gone:
-        await lines.close_placement(tx, line_id, data.happened_on)
-        await duties.close(tx, pack_id, list(DutyKind), data.happened_on, "pack_lost")
+        await stays.close(tx, {line_id: data.happened_on})
+        await duties.close(tx, {pack_id: data.happened_on}, "pack_lost")
     pack = await batteries.lock(tx, pack_id)
     if gone:
         await batteries.move(tx, pack, PackState.LOST)
-    row = await lines.insert_incident(tx, line_id, pack_id, data, by, now)
+    row = await incidents.insert(tx, line_id, pack_id, data, by, now)
     if data.compensation_amount:
         component = "loss" if gone else "damage"
         owed = [(line_id, pack_id, data.compensation_amount)]
-        await lines.insert_fees(
+        await incidents.insert_fees(
             tx, owed, component, data.happened_on, data.description[:200], by, now
         )
     facts: dict[str, object] = {
@@ -218,13 +213,12 @@ async def report(
 async def pack_in(tx: Connection, line: Line, on: date) -> UUID:
     """The pack that stands in a line, since before a day or that day. Raises `LineEmpty`,
     `BeforePlacement`."""
-    standing = await lines.open_placement(tx, line.id)
+    standing = (await stays.standing(tx, [line.id])).get(line.id)
     if standing is None:
         raise LineEmpty
-    if standing["from_on"] > on:
-        raise BeforePlacement(f"the pack came on {standing['from_on']}")
-    pack_id: UUID = standing["pack_id"]
-    return pack_id
+    if standing.from_on > on:
+        raise BeforePlacement(f"the pack came on {standing.from_on}")
+    return standing.pack_id
 
 
 async def find(
@@ -232,7 +226,7 @@ async def find(
 ) -> IncidentView:
     """A lost pack turned up: it is back with the lessor, to be inspected."""
     refuse_future(on, civil_date(now), "found_on")
-    incident = await lines.lock_incident(tx, incident_id)
+    incident = await incidents.lock(tx, incident_id)
     if incident is None:
         raise NoSuchIncident
     if incident["kind"] == IncidentKind.DAMAGED or incident["found_on"] is not None:
@@ -242,8 +236,8 @@ async def find(
     line = await lock(tx, incident["line_id"], on)
     pack = await batteries.lock(tx, incident["pack_id"])
     await batteries.move(tx, pack, PackState.RETURNED)
-    await lines.insert_return(tx, line.id, pack.id, on, "found")
-    row = await lines.mark_found(tx, incident_id, on)
+    await stays.insert_returns(tx, [Departure(line, pack.id, on)], "found")
+    row = await incidents.mark_found(tx, incident_id, on)
     facts: dict[str, object] = {"incident_id": incident_id, "line_id": line.id}
     step = Step(pack.id, "pack.found", on, facts, line.adcode, line.lessee_id)
     await traceability.record(tx, [step], by=by, now=now)
@@ -266,13 +260,15 @@ async def buy_out(
     rules.refuse_unless_in_force(line.contract_state)
     pack_id = await pack_in(tx, line, on)
     price = await price_of(tx, line, on)
-    await lines.close_placement(tx, line_id, on)
+    await stays.close(tx, {line_id: on})
     await end_line(tx, line, on, "bought_out")
     pack = await batteries.lock(tx, pack_id)
     await batteries.move(tx, pack, PackState.SOLD)
-    await duties.close(tx, pack_id, list(DutyKind), on, "lease_ended")
+    await duties.close(tx, {pack_id: on}, "lease_ended")
     reason = "bought at the contract's price"
-    fees = await lines.insert_fees(tx, [(line_id, pack_id, price)], "buy_out", on, reason, by, now)
+    fees = await incidents.insert_fees(
+        tx, [(line_id, pack_id, price)], "buy_out", on, reason, by, now
+    )
     facts: dict[str, object] = {"line_id": line_id, "site_id": line.site_id, "pack_id": pack_id}
     step = Step(pack_id, "pack.sold", on, facts, line.adcode, line.lessee_id)
     await traceability.record(tx, [step], by=by, now=now)
@@ -283,7 +279,7 @@ async def buy_out(
 async def price_of(tx: Connection, line: Line, on: date) -> int:
     """What the pack in a line costs on a day, by the terms of that day."""
     terms = await service.terms_on(tx, line.contract_id, on)
-    since = await lines.standing_since(tx, [line.id])
+    since = await stays.standing_since(tx, [line.id])
     return rules.buy_out_price(terms.buy_out, since[line.id], on)
 
 
@@ -293,7 +289,7 @@ async def end_lost_line(tx: Connection, line_id: UUID, on: date, *, by: str, now
     line = await lock(tx, line_id, on)
     if line.started_on is None:
         raise LineEmpty("no pack was ever handed over here; remove the position instead")
-    if await lines.open_placement(tx, line_id) is not None:
+    if await stays.standing(tx, [line_id]):
         raise LineOccupied("a pack stands there; it goes back by a return")
     await end_line(tx, line, on, "lost")
     await tell(tx, line, "line.ended", {"on": on, "reason": "lost"}, by=by, now=now)
@@ -304,4 +300,4 @@ async def end_line(tx: Connection, line: Line, on: date, reason: str) -> None:
     that day or later, `LineEnded`, `OutsideLine`."""
     history = (await lines.revisions(tx, [line.id]))[line.id]
     await lines.write_revisions(tx, [last_revision(line, history, on)])
-    await lines.end(tx, [line.id], on, reason)
+    await lines.end(tx, {line.id: on}, reason)

@@ -388,6 +388,17 @@ def early_termination_fee(
     raise NotAllowed("the contract does not provide for ending it early")
 
 
+def early_termination_fees(
+    rule: EarlyTermination, lines: Iterable[Line], on: date, ends_on: date | None
+) -> dict[UUID, int]:
+    """What ending lines early costs, for those that have begun."""
+    return {
+        line.id: early_termination_fee(rule, line.rent_amount, on, ends_on)
+        for line in lines
+        if line.started_on is not None
+    }
+
+
 def remaining_rent(rent_amount: int, on: date, ends_on: date | None) -> Fraction:
     """Rent from a day to the end of the term: whole months, and the rest by days of 30."""
     if ends_on is None or on >= ends_on:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from leasing.contracts import lines, rules, store
+from leasing.contracts import incidents, lines, rules, store, succession
 from leasing.contracts.model import (
     CONSTRAINTS,
     IN_FORCE,
@@ -255,7 +255,7 @@ async def remove_line(
     if row is None:
         raise NoSuchLine
     await lock(tx, row["contract_id"])
-    (line,) = await lines.lock(tx, [line_id], on)
+    line = (await lines.lock(tx, {line_id: on}))[line_id]
     if line.contract_state not in IN_FORCE | {ContractState.DRAFT}:
         raise IllegalTransition(f"no position of a contract that is {line.contract_state} changes")
     if line.started_on is not None:
@@ -270,7 +270,7 @@ async def remove_line(
     else:
         history = (await lines.revisions(tx, [line_id]))[line_id]
         await lines.write_revisions(tx, [rules.close(history, on)])
-        await lines.end(tx, [line_id], on, "removed")
+        await lines.end(tx, {line_id: on}, "removed")
         removed = Event("line", line_id, "line.removed", facts)
         await events.append(tx, [removed], actor=by, now=now)
     await store.touch(tx, line.contract_id)
@@ -471,7 +471,7 @@ async def terminate(
     rules.refuse_early_end(terms)
     rules.refuse_before_minimum(terms, data.on, contract.starts_on)
     owed = await early_termination_fees(tx, contract, terms, data.on)
-    await lines.insert_fees(tx, owed, "early_termination", data.on, data.reason, by, now)
+    await incidents.insert_fees(tx, owed, "early_termination", data.on, data.reason, by, now)
     facts: dict[str, object] = {
         "on": data.on,
         "reason": data.reason,
@@ -495,17 +495,11 @@ async def early_termination_fees(
 ) -> list[tuple[UUID, UUID | None, int]]:
     """`(line, None, amount)` for every line that has begun and not ended."""
     open_lines = await lines.lock_open(tx, contract.id)
-    return [
-        (
-            line.id,
-            None,
-            rules.early_termination_fee(
-                terms.early_termination, line.rent_amount, on, contract.ends_on
-            ),
-        )
-        for line in await lines.lock(tx, open_lines, on)
-        if line.started_on is not None
-    ]
+    found = await lines.lock(tx, dict.fromkeys(open_lines, on))
+    fees = rules.early_termination_fees(
+        terms.early_termination, found.values(), on, contract.ends_on
+    )
+    return [(line_id, None, amount) for line_id, amount in fees.items()]
 
 
 async def terms_on(tx: Connection, contract_id: UUID, on: date) -> Terms:
@@ -566,7 +560,7 @@ async def close_lines(tx: Connection, line_ids: Sequence[UUID], on: date) -> Non
     begun = [line_id for line_id in line_ids if histories[line_id][0].from_on < on]
     await lines.delete(tx, [line_id for line_id in line_ids if line_id not in set(begun)])
     await lines.write_revisions(tx, [rules.close(histories[line_id], on) for line_id in begun])
-    await lines.end(tx, begun, on, "removed")
+    await lines.end(tx, dict.fromkeys(begun, on), "removed")
 
 
 async def renew(
@@ -688,7 +682,7 @@ async def amend_rents(
     tx: Connection, contract: Contract, data: AmendmentCreate, *, by: str, now: datetime
 ) -> list[Change]:
     wanted = {price.line_id: price.rent_amount for price in data.rents}
-    found = {line.id: line for line in await lines.lock(tx, list(wanted), data.from_on)}
+    found = await lines.lock(tx, dict.fromkeys(wanted, data.from_on))
     histories = await lines.revisions(tx, list(found))
     changes, revised = [], []
     for line_id, rent_amount in wanted.items():
@@ -845,7 +839,8 @@ async def hand_lines_over(
 ) -> None:
     """Give the open lines of a contract successors under another, with their packs."""
     open_lines = await lines.lock_open(tx, contract.id)
-    found = await lines.lock(tx, open_lines, data.from_on)
+    days = dict.fromkeys(open_lines, data.from_on)
+    found = list((await lines.lock(tx, days)).values())
     histories = await lines.revisions(tx, open_lines)
     closed = [rules.close(histories[line.id], data.from_on) for line in found]
     places = sorted({line.site_id for line in found})
@@ -853,7 +848,7 @@ async def hand_lines_over(
     begun = [(data.from_on, None)] * len(found)
     new_ids = await lines.insert(tx, successor, data.lessee_id, begun)
     pairs = [(line.id, new) for line, new in zip(found, new_ids, strict=True)]
-    moved = await lines.transfer(
+    moved = await succession.copy(
         tx,
         pairs,
         contract_id=successor,
@@ -865,7 +860,7 @@ async def hand_lines_over(
         now=now,
     )
     await lines.write_revisions(tx, closed)
-    await lines.end(tx, open_lines, data.from_on, "transferred")
+    await lines.end(tx, days, "transferred")
     by_line = {line.id: line for line in found}
     successors = dict(pairs)
     steps = [

@@ -41,7 +41,7 @@ async def check_all(
     """Check packs on everything they reported before the day `as_of`, and store the results with
     their evidence. A pack that is not on lease is measured and judged against nothing."""
     line_ids = [pack.line_id for pack in packs if pack.line_id is not None]
-    lines = {line.id: line for line in await leases.lock(tx, line_ids, as_of)}
+    lines = await leases.lock(tx, dict.fromkeys(line_ids, as_of))
     findings = [
         find(pack, lines.get(pack.line_id) if pack.line_id else None, samples[pack.pack_id])
         for pack in packs
@@ -63,7 +63,8 @@ async def check_all(
         for one in checked
         if one.verdict in (Verdict.BREACH, Verdict.PASS) and one.health.method == rules.ANCHORED
     ]
-    await duties.close_all(tx, clear, [DutyKind.CHECK_DISCHARGE], as_of, "done")
+    days = dict.fromkeys(clear, as_of)
+    await duties.close(tx, days, "done", [DutyKind.CHECK_DISCHARGE])
     await events.append(tx, happened, actor=by, now=now)
 
 

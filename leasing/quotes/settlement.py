@@ -7,7 +7,7 @@ from uuid import UUID
 from leasing.billing import rules as billing
 from leasing.billing import store as charges
 from leasing.billing.model import Sum
-from leasing.contracts import lines, rules, service
+from leasing.contracts import lines, rules, service, stays
 from leasing.contracts import store as contracts
 from leasing.contracts.model import Contract, Line, NoSuchContract, Terms
 from leasing.db.pool import Connection
@@ -70,12 +70,9 @@ def given_back(
 ) -> SettledAlternative | None:
     if isinstance(terms.early_termination, NoEarlyEnd):
         return None
-    fees = [
-        rules.early_termination_fee(terms.early_termination, line.rent_amount, on, contract.ends_on)
-        for line in found
-        if line.started_on is not None
-    ]
-    return alternative(owed + [priced(Component.EARLY_TERMINATION, terms, fee) for fee in fees])
+    fees = rules.early_termination_fees(terms.early_termination, found, on, contract.ends_on)
+    owed_then = [priced(Component.EARLY_TERMINATION, terms, fee) for fee in fees.values()]
+    return alternative(owed + owed_then)
 
 
 async def bought(
@@ -83,7 +80,7 @@ async def bought(
 ) -> SettledAlternative | None:
     if isinstance(terms.buy_out, NoBuyOut):
         return None
-    since = await lines.standing_since(tx, [line.id for line in found])
+    since = await stays.standing_since(tx, [line.id for line in found])
     prices = [rules.buy_out_price(terms.buy_out, came_on, on) for came_on in since.values()]
     return alternative(owed + [priced(Component.BUY_OUT, terms, price) for price in prices])
 
