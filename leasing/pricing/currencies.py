@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
 
 from iso4217 import Currency
 
@@ -60,30 +59,6 @@ def line_amount(quantity: Number, unit_price: Number, base_quantity: Number = 1)
     if base_quantity <= 0:
         raise ValueError("a price is for a quantity above nothing")
     return half_up(Fraction(quantity) * Fraction(unit_price) / Fraction(base_quantity))
-
-
-class Totals(NamedTuple):
-    """A document's totals in minor units: net, VAT by per cent, and both together."""
-
-    net_amount: int
-    vat_by_percent: dict[Decimal, int]
-    total_amount: int
-
-
-def totals(nets: Sequence[tuple[Decimal, int]]) -> Totals:
-    """Totals of lines given as `(VAT per cent, net amount)`: VAT is worked out on the sum of each
-    rate and rounded there once (C8; EN 16931 BR-CO-10, -15, -17). A credit note mirrors its
-    invoice.
-
-    >>> totals([(Decimal(20), net) for net in (6833, 6833, 5750, 8500)])
-    Totals(net_amount=27916, vat_by_percent={Decimal('20'): 5583}, total_amount=33499)
-    """
-    taxable: dict[Decimal, int] = {}
-    for percent, net in nets:
-        taxable[percent] = taxable.get(percent, 0) + net
-    vat = {percent: percent_of(net, percent) for percent, net in taxable.items()}
-    net_amount = sum(taxable.values())
-    return Totals(net_amount, vat, net_amount + sum(vat.values()))
 
 
 def vat_by_line(nets: Sequence[int], percent: Decimal) -> list[int]:
