@@ -13,7 +13,7 @@ from typing import NamedTuple
 from leasing.kit.money import half_up
 from leasing.kit.time import month_of, whole_months
 from leasing.pricing.day_counts import european_days
-from leasing.pricing.periods import Cycle, Period, is_boundary, shift, walk, whole
+from leasing.pricing.periods import Cycle, Period, walk, whole
 
 
 class Basis(StrEnum):
@@ -99,29 +99,6 @@ def cycles(cycle: Cycle, period: Period, basis: Basis = Basis.ACTUAL) -> Fractio
     """
     parts = (share(part, whole(cycle, part.from_on), basis) for part in walk(cycle, *period))
     return sum((part.fraction for part in parts), Fraction(0))
-
-
-def kill_bill_share(cycle: Cycle, part: Period) -> Share:
-    """A period of a line as Kill Bill weighs it, to compare with what it billed: a stub is measured
-    against one period back from its own end (a leading one) or on from its own start (a trailing
-    one), and not against the aligned period around it. Near a short month the two differ, and a
-    trailing stub may even weigh more than a period.
-
-    Worked example: 14 to 28 February, the billing day is the 31st: 14/31, where ours is 14/28.
-
-    >>> from datetime import date
-    >>> from leasing.pricing.periods import MONTHLY
-    >>> monthly = Cycle(date(2011, 2, 14), MONTHLY, day=31)
-    >>> tuple(kill_bill_share(monthly, Period(date(2011, 2, 14), date(2011, 2, 28))))
-    (14, 31)
-    """
-    of = whole(cycle, part.from_on)
-    if part != of:
-        if is_boundary(cycle, part.from_on):
-            of = Period(part.from_on, shift(part.from_on, cycle.frequency, 1))
-        else:
-            of = Period(shift(part.to_on, cycle.frequency, -1), part.to_on)
-    return Share(part.days, of.days)
 
 
 def rounded(value: Fraction, places: int) -> Decimal:

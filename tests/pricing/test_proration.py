@@ -16,11 +16,11 @@ from leasing.pricing.periods import MONTHLY, QUARTERLY, WEEKLY, YEARLY, Cycle, P
 from leasing.pricing.proration import (
     Basis,
     cycles,
-    kill_bill_share,
     prorated,
     rounded,
     share,
 )
+from tests.pricing.kill_bill import kill_bill_share
 from tests.pricing.reference_cases import Case, cases_of, days
 from tests.pricing.test_periods import CYCLES, SPANS
 
@@ -193,6 +193,13 @@ def test_stubs_weigh_in_kill_bill_what_they_weighed_there(
     cycle = Cycle(start, frequency, day)
     found = [kill_bill_share(cycle, period).fraction for period in walk(cycle, start, end)]
     assert [str(rounded(one, 9)) for one in found] == expected.split()
+
+
+def test_a_stub_before_a_short_month_weighs_less_in_kill_bill_than_here() -> None:
+    monthly = Cycle(date(2011, 2, 14), MONTHLY, day=31)
+    stub = Period(*days("2011-02-14", "2011-02-28"))
+    assert kill_bill_share(monthly, stub) == (14, 31)
+    assert cycles(monthly, stub) == Fraction(14, 28)
 
 
 @given(CYCLES, SPANS)
