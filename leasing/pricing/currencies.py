@@ -48,13 +48,19 @@ def to_major(amount: int, digits: int) -> Decimal:
 
 def line_amount(quantity: Number, unit_price: Number, base_quantity: Number = 1) -> int:
     """What a line comes to in minor units: quantity × price ÷ the quantity that the price is for
-    (EN 16931 BT-129, BT-146, BT-149). The price, in minor units with decimals, is not rounded
-    before.
+    (EN 16931 BT-129, BT-146, BT-149). The quantity may be packs, kilowatt-hours through them, full
+    cycles, kilometres or a share of a period. Neither it nor the price, in minor units with
+    decimals, is rounded before; a credit mirrors its charge (C7).
 
-    >>> line_amount(100, Decimal("12.12"))
-    1212
+    >>> line_amount(100, Decimal("12.12")), line_amount(Decimal("1234.567"), Decimal("8.25"))
+    (1212, 10185)
     >>> line_amount(Decimal("1250.5"), Decimal("8500"), base_quantity=1000)
     10629
+
+    Worked example: 10.00 to 20.00 on the 15th of March: 17 of 31 days back and anew.
+
+    >>> line_amount(Fraction(17, 31), -1000), line_amount(Fraction(17, 31), 2000)
+    (-548, 1097)
     """
     if base_quantity <= 0:
         raise ValueError("a price is for a quantity above nothing")

@@ -1,4 +1,5 @@
-"""What a part of a period costs: price × days of the part ÷ days of the whole, rounded once.
+"""What part of a period some days are, so that its price × days of the part ÷ days of the whole
+is what they cost, rounded once (`currencies.line_amount`).
 
 The whole is the billing period around the part, however short the line is in it, and stays so after
 an amendment (C4). The start day counts, the end day does not (C5). A share is kept as two numbers
@@ -71,18 +72,6 @@ def thirties(used: Period, basis: Basis) -> int:
     if basis is Basis.FIXED_30 or used.to_on < following:
         return used.days
     return used.days + 30 - (following - first).days
-
-
-def prorated(price: int | Decimal | Fraction, fraction: Fraction) -> int:
-    """A price times a share of it, rounded once, half away from zero, in the price's own unit
-    (fen); a credit mirrors its charge (C7).
-
-    Worked example: 10.00 to 20.00 on the 15th of March: 17 of 31 days back and anew.
-
-    >>> prorated(-1000, Fraction(17, 31)), prorated(2000, Fraction(17, 31))
-    (-548, 1097)
-    """
-    return half_up(Fraction(price) * fraction)
 
 
 def cycles(cycle: Cycle, period: Period, basis: Basis = Basis.ACTUAL) -> Fraction:
