@@ -12,14 +12,12 @@ interest, so that its balance is that at the end of the period, as in the tables
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
 from typing import Literal, NamedTuple
 
 from leasing.kit.money import Number, allocate, half_up
-from leasing.kit.time import month_of
 
 Timing = Literal["arrears", "advance"]
 Rounding = Callable[[Fraction], int]
@@ -250,8 +248,8 @@ class Income(NamedTuple):
 
 def straight_line(billed: Sequence[int], weights: Sequence[Number] | None = None) -> list[Income]:
     """Income of an operating lease, the same in every period whatever is billed when, rent-free
-    months and steps among it (IFRS 16.81, CAS 21). Periods that are not whole weigh less. It adds
-    up to what is billed, by the largest remainder (C9).
+    months and steps among it (IFRS 16.81, CAS 21). Periods that are not whole weigh less: by their
+    `proration.cycles`. It adds up to what is billed, by the largest remainder (C9).
 
     >>> [row.income for row in straight_line([0, 0, 10_000, 10_000, 11_000])]
     [6200, 6200, 6200, 6200, 6200]
@@ -283,6 +281,8 @@ def spread(
 
     >>> spread(10_000, [1, 1, 1]), spread(10_000, [1, 1, 1], plug="first")
     ([3333, 3333, 3334], [3334, 3333, 3333])
+    >>> spread(225_806, [Fraction(24, 31), 1, Fraction(15, 31)], plug="first")
+    [77419, 100000, 48387]
     """
     whole = sum((Fraction(weight) for weight in weights), Fraction(0))
     if whole <= 0 or any(weight < 0 for weight in weights):
@@ -290,24 +290,6 @@ def spread(
     parts = [rounding(total * Fraction(weight) / whole) for weight in weights]
     at = 0 if plug == "first" else -1
     parts[at] += total - sum(parts)
-    return parts
-
-
-def month_fractions(from_on: date, to_on: date) -> list[Fraction]:
-    """The days `[from_on, to_on)` as parts of each calendar month they touch (C4).
-
-    >>> parts = month_fractions(date(2023, 1, 8), date(2023, 3, 16))
-    >>> parts, half_up(100_000 * sum(parts))
-    ([Fraction(24, 31), Fraction(1, 1), Fraction(15, 31)], 225806)
-    >>> spread(225_806, parts, plug="first")
-    [77419, 100000, 48387]
-    """
-    parts = []
-    while from_on < to_on:
-        first, following = month_of(from_on)
-        end = min(following, to_on)
-        parts.append(Fraction((end - from_on).days, (following - first).days))
-        from_on = end
     return parts
 
 

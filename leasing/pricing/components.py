@@ -1,7 +1,8 @@
 """What a lease charges for besides a fixed rent: capacity, use, availability, place, inflation.
 
 Amounts are whole minor units (fen for CNY), rounded once, half away from zero (C7); unit prices are
-minor units with decimals. Energy is in whole watt-hours, prices of it are per kilowatt-hour.
+minor units with decimals. Energy is in whole watt-hours, prices of it are per kilowatt-hour. What
+is charged by a count, packs or use, is `currencies.line_amount`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,26 +16,7 @@ from leasing.kit.money import Number, half_up, prorate
 from leasing.kit.time import add_months, whole_months
 from leasing.pricing.currencies import line_amount
 
-# Packs and use
-
-
-def flat(packs: int, price: int) -> int:
-    """A price per pack and period.
-
-    >>> flat(120, 31_000)
-    3720000
-    """
-    return packs * price
-
-
-def used(quantity: Number, unit_price: Number) -> int:
-    """A metered quantity at a price per unit: kilowatt-hours through the pack, full cycles,
-    kilometres. Neither is rounded before they are multiplied.
-
-    >>> used(Decimal("1234.567"), Decimal("8.25"))
-    10185
-    """
-    return line_amount(quantity, unit_price)
+# Use
 
 
 def full_cycles(discharged_wh: int, rated_wh: int) -> Fraction:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
 
 from iso4217 import Currency
 
@@ -49,41 +48,23 @@ def to_major(amount: int, digits: int) -> Decimal:
 
 def line_amount(quantity: Number, unit_price: Number, base_quantity: Number = 1) -> int:
     """What a line comes to in minor units: quantity × price ÷ the quantity that the price is for
-    (EN 16931 BT-129, BT-146, BT-149). The price, in minor units with decimals, is not rounded
-    before.
+    (EN 16931 BT-129, BT-146, BT-149). The quantity may be packs, kilowatt-hours through them, full
+    cycles, kilometres or a share of a period. Neither it nor the price, in minor units with
+    decimals, is rounded before; a credit mirrors its charge (C7).
 
-    >>> line_amount(100, Decimal("12.12"))
-    1212
+    >>> line_amount(100, Decimal("12.12")), line_amount(Decimal("1234.567"), Decimal("8.25"))
+    (1212, 10185)
     >>> line_amount(Decimal("1250.5"), Decimal("8500"), base_quantity=1000)
     10629
+
+    Worked example: 10.00 to 20.00 on the 15th of March: 17 of 31 days back and anew.
+
+    >>> line_amount(Fraction(17, 31), -1000), line_amount(Fraction(17, 31), 2000)
+    (-548, 1097)
     """
     if base_quantity <= 0:
         raise ValueError("a price is for a quantity above nothing")
     return half_up(Fraction(quantity) * Fraction(unit_price) / Fraction(base_quantity))
-
-
-class Totals(NamedTuple):
-    """A document's totals in minor units: net, VAT by per cent, and both together."""
-
-    net_amount: int
-    vat_by_percent: dict[Decimal, int]
-    total_amount: int
-
-
-def totals(nets: Sequence[tuple[Decimal, int]]) -> Totals:
-    """Totals of lines given as `(VAT per cent, net amount)`: VAT is worked out on the sum of each
-    rate and rounded there once (C8; EN 16931 BR-CO-10, -15, -17). A credit note mirrors its
-    invoice.
-
-    >>> totals([(Decimal(20), net) for net in (6833, 6833, 5750, 8500)])
-    Totals(net_amount=27916, vat_by_percent={Decimal('20'): 5583}, total_amount=33499)
-    """
-    taxable: dict[Decimal, int] = {}
-    for percent, net in nets:
-        taxable[percent] = taxable.get(percent, 0) + net
-    vat = {percent: percent_of(net, percent) for percent, net in taxable.items()}
-    net_amount = sum(taxable.values())
-    return Totals(net_amount, vat, net_amount + sum(vat.values()))
 
 
 def vat_by_line(nets: Sequence[int], percent: Decimal) -> list[int]:

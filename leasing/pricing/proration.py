@@ -1,4 +1,5 @@
-"""What a part of a period costs: price × days of the part ÷ days of the whole, rounded once.
+"""What part of a period some days are, so that its price × days of the part ÷ days of the whole
+is what they cost, rounded once (`currencies.line_amount`).
 
 The whole is the billing period around the part, however short the line is in it, and stays so after
 an amendment (C4). The start day counts, the end day does not (C5). A share is kept as two numbers
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from leasing.kit.money import half_up
 from leasing.kit.time import month_of, whole_months
 from leasing.pricing.day_counts import european_days
-from leasing.pricing.periods import Cycle, Period, is_boundary, shift, walk, whole
+from leasing.pricing.periods import Cycle, Period, walk, whole
 
 
 class Basis(StrEnum):
@@ -73,18 +74,6 @@ def thirties(used: Period, basis: Basis) -> int:
     return used.days + 30 - (following - first).days
 
 
-def prorated(price: int | Decimal | Fraction, fraction: Fraction) -> int:
-    """A price times a share of it, rounded once, half away from zero, in the price's own unit
-    (fen); a credit mirrors its charge (C7).
-
-    Worked example: 10.00 to 20.00 on the 15th of March: 17 of 31 days back and anew.
-
-    >>> prorated(-1000, Fraction(17, 31)), prorated(2000, Fraction(17, 31))
-    (-548, 1097)
-    """
-    return half_up(Fraction(price) * fraction)
-
-
 def cycles(cycle: Cycle, period: Period, basis: Basis = Basis.ACTUAL) -> Fraction:
     """How many whole periods some days come to: each day over the period it lies in. A stub is less
     than one, a long stub more.
@@ -99,29 +88,6 @@ def cycles(cycle: Cycle, period: Period, basis: Basis = Basis.ACTUAL) -> Fractio
     """
     parts = (share(part, whole(cycle, part.from_on), basis) for part in walk(cycle, *period))
     return sum((part.fraction for part in parts), Fraction(0))
-
-
-def kill_bill_share(cycle: Cycle, part: Period) -> Share:
-    """A period of a line as Kill Bill weighs it, to compare with what it billed: a stub is measured
-    against one period back from its own end (a leading one) or on from its own start (a trailing
-    one), and not against the aligned period around it. Near a short month the two differ, and a
-    trailing stub may even weigh more than a period.
-
-    Worked example: 14 to 28 February, the billing day is the 31st: 14/31, where ours is 14/28.
-
-    >>> from datetime import date
-    >>> from leasing.pricing.periods import MONTHLY
-    >>> monthly = Cycle(date(2011, 2, 14), MONTHLY, day=31)
-    >>> tuple(kill_bill_share(monthly, Period(date(2011, 2, 14), date(2011, 2, 28))))
-    (14, 31)
-    """
-    of = whole(cycle, part.from_on)
-    if part != of:
-        if is_boundary(cycle, part.from_on):
-            of = Period(part.from_on, shift(part.from_on, cycle.frequency, 1))
-        else:
-            of = Period(shift(part.to_on, cycle.frequency, -1), part.to_on)
-    return Share(part.days, of.days)
 
 
 def rounded(value: Fraction, places: int) -> Decimal:

@@ -19,15 +19,14 @@ from leasing.pricing.components import (
     availability_credit,
     capacity_price,
     capacity_rent,
-    flat,
     full_cycles,
     indexed_price,
     outage_minutes,
     sharing_percent,
     tower_base_price,
     tower_price,
-    used,
 )
+from leasing.pricing.currencies import line_amount
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
 BANDS = [Band(80, 2_500), Band(0, 0), Band(70, 2_000)]  # in any order
@@ -43,8 +42,8 @@ def test_the_examples_in_the_text_are_true():
 
 @given(st.integers(0, 10**6), st.integers(-(10**9), 10**9))
 def test_a_flat_price_is_per_pack_and_its_credit_mirrors_it(packs, price):
-    assert flat(packs, price) == -flat(packs, -price)
-    assert flat(packs + 1, price) - flat(packs, price) == price
+    assert line_amount(packs, price) == -line_amount(packs, -price)
+    assert line_amount(packs + 1, price) - line_amount(packs, price) == price
 
 
 @pytest.mark.parametrize(
@@ -53,13 +52,14 @@ def test_a_flat_price_is_per_pack_and_its_credit_mirrors_it(packs, price):
         (Decimal("0.5"), 1, 1),
         (Decimal("-0.5"), 1, -1),
         (0, 5, 0),
+        (120, 31_000, 3_720_000),
         (3, Decimal("0.1666666666"), 0),
         (3, Decimal("0.1666666667"), 1),
         (full_cycles(64_000, 5_120), Decimal("120.4"), 1505),
     ],
 )
 def test_use_is_rounded_once(quantity, price, amount):
-    assert used(quantity, price) == amount
+    assert line_amount(quantity, price) == amount
 
 
 # Capacity

@@ -1,6 +1,7 @@
 """Minor units, lines, taxes: rounded once, and the same for a credit."""
 
 import doctest
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasing.billing.model import Statement, Sum
+from leasing.billing.rules import total
 from leasing.kit.money import half_even, percent_of
 from leasing.pricing import currencies
 from leasing.pricing.currencies import (
@@ -16,10 +19,11 @@ from leasing.pricing.currencies import (
     minor_units,
     to_major,
     to_minor,
-    totals,
     vat_by_line,
     vat_percent,
 )
+from schemas.billing import Component
+from schemas.contracts import VatMode
 from tests.pricing.price_cases import cases, number
 
 AMOUNTS = st.integers(-(10**15), 10**15)
@@ -42,12 +46,12 @@ def test_the_reference_cases_of_rounding_hold(shared):
         groups = [
             (Decimal(group["rate"]), taxable(group, nets, digits)) for group in asked["tax_groups"]
         ]
-        found = totals(groups)
+        found = invoice(groups)
         as_found = {
             "line_amounts": nets,
-            "net": found.net_amount,
-            "tax_amounts": list(found.vat_by_percent.values()),
-            "total": found.total_amount,
+            "net": found.whole.net_amount,
+            "tax_amounts": [found.by_rate[percent].vat_amount for percent, _ in groups],
+            "total": found.whole.total_amount,
         }
         for name, value in expected.items():
             wanted = [value] if isinstance(value, str) else value
@@ -58,6 +62,15 @@ def test_the_reference_cases_of_rounding_hold(shared):
 def taxable(group, nets, digits):
     given = number(group, "taxable")
     return sum(nets) if given is None else to_minor(given, digits)
+
+
+def invoice(nets: Sequence[tuple[Decimal, int]]) -> Statement:
+    """What an invoice of lines `(VAT per cent, net amount)` comes to."""
+    return total(Sum(Component.RENT, VatMode.EXCLUSIVE, percent, net) for percent, net in nets)
+
+
+def vat_by_percent(statement: Statement) -> dict[Decimal, int]:
+    return {percent: part.vat_amount for percent, part in statement.by_rate.items()}
 
 
 def test_the_examples_in_the_text_are_true():
@@ -110,19 +123,21 @@ def test_a_price_for_nothing_is_refused():
 
 @given(st.lists(st.tuples(PERCENTS, AMOUNTS), max_size=20))
 def test_a_credit_note_mirrors_its_invoice(nets):
-    invoice = totals(nets)
-    credit = totals([(percent, -net) for percent, net in nets])
-    assert credit.total_amount == -invoice.total_amount
-    assert credit.vat_by_percent == {rate: -vat for rate, vat in invoice.vat_by_percent.items()}
-    assert invoice.total_amount == sum(net for _, net in nets) + sum(
-        invoice.vat_by_percent.values()
-    )
+    charged = invoice(nets)
+    credit = invoice([(percent, -net) for percent, net in nets])
+    vat = vat_by_percent(charged)
+    assert credit.whole.total_amount == -charged.whole.total_amount
+    assert vat_by_percent(credit) == {rate: -amount for rate, amount in vat.items()}
+    assert charged.whole.total_amount == sum(net for _, net in nets) + sum(vat.values())
 
 
 def test_each_rate_is_taxed_on_its_own_sum():
-    found = totals([(Decimal(13), 5), (Decimal("13.0"), 5), (Decimal(6), 100), (Decimal(0), 7)])
-    assert found.vat_by_percent == {Decimal(13): 1, Decimal(6): 6, Decimal(0): 0}
-    assert found.total_amount == 124
+    found = invoice([(Decimal(13), 5), (Decimal("13.0"), 5), (Decimal(6), 100), (Decimal(0), 7)])
+    assert vat_by_percent(found) == {Decimal(13): 1, Decimal(6): 6, Decimal(0): 0}
+    assert found.whole.total_amount == 124
+    found = invoice([(Decimal(20), net) for net in (6833, 6833, 5750, 8500)])
+    assert vat_by_percent(found) == {Decimal(20): 5583}
+    assert (found.whole.net_amount, found.whole.total_amount) == (27916, 33499)
 
 
 @given(st.lists(AMOUNTS, min_size=1, max_size=30), PERCENTS)

@@ -35,7 +35,8 @@ from leasing.pricing.periods import (
     walk,
     whole,
 )
-from leasing.pricing.proration import cycles, kill_bill_share, rounded
+from leasing.pricing.proration import cycles, rounded
+from tests.pricing.kill_bill import kill_bill_share
 from tests.pricing.reference_cases import Case, cases_of, day, days
 
 DAYS = st.dates(date(2000, 1, 1), date(2060, 12, 31))

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from leasing.kit.money import prorate
 from leasing.pricing import proration
+from leasing.pricing.currencies import line_amount
 from leasing.pricing.periods import MONTHLY, QUARTERLY, WEEKLY, YEARLY, Cycle, Period, walk, whole
 from leasing.pricing.proration import (
     Basis,
     cycles,
-    kill_bill_share,
-    prorated,
     rounded,
     share,
 )
+from tests.pricing.kill_bill import kill_bill_share
 from tests.pricing.reference_cases import Case, cases_of, days
 from tests.pricing.test_periods import CYCLES, SPANS
 
@@ -50,7 +50,7 @@ def test_amounts_are_those_of_the_reference_cases(case: Case) -> None:
         used = Period(*days(segment["used_from"], segment["used_to"]))
         part = share(used, of, Basis(inputs["basis"]))
         price = Fraction(segment["amount"]) * minor_units * segment["sign"]
-        amount = Decimal(prorated(price, part.fraction)) / minor_units
+        amount = Decimal(line_amount(part.fraction, price)) / minor_units
         lines.append({"used_days": part.days, "period_days": part.of_days, "amount": amount})
     for line, wanted in zip(lines, expected.get("lines", lines), strict=True):
         assert {key: line[key] for key in wanted} == {**wanted, "amount": Decimal(wanted["amount"])}
@@ -140,7 +140,7 @@ def test_a_part_costs_no_less_than_nothing_and_no_more_than_all(
 
 @given(MONTHS, st.sampled_from(Basis), st.integers(-(10**12), 10**12))
 def test_a_whole_period_costs_its_price(of: Period, basis: Basis, price: int) -> None:
-    assert prorated(price, share(of, of, basis).fraction) == price
+    assert line_amount(share(of, of, basis).fraction, price) == price
 
 
 @given(MONTHS, CUTS, st.sampled_from(Basis), st.integers(-(10**12), 10**12))
@@ -149,13 +149,13 @@ def test_money_is_rounded_once_as_everywhere(
 ) -> None:
     for part in parts(of, cuts):
         found = share(part, of, basis)
-        assert prorated(price, found.fraction) == prorate(price, found.days, found.of_days)
-        assert prorated(-price, found.fraction) == -prorated(price, found.fraction)
+        assert line_amount(found.fraction, price) == prorate(price, found.days, found.of_days)
+        assert line_amount(found.fraction, -price) == -line_amount(found.fraction, price)
 
 
 def test_a_price_may_be_finer_than_the_coin() -> None:
-    assert prorated(Decimal("0.5"), Fraction(1)) == 1
-    assert prorated(Decimal("-1000.0049"), Fraction(1, 2)) == -500
+    assert line_amount(Fraction(1), Decimal("0.5")) == 1
+    assert line_amount(Fraction(1, 2), Decimal("-1000.0049")) == -500
 
 
 # Periods of a line
@@ -193,6 +193,13 @@ def test_stubs_weigh_in_kill_bill_what_they_weighed_there(
     cycle = Cycle(start, frequency, day)
     found = [kill_bill_share(cycle, period).fraction for period in walk(cycle, start, end)]
     assert [str(rounded(one, 9)) for one in found] == expected.split()
+
+
+def test_a_stub_before_a_short_month_weighs_less_in_kill_bill_than_here() -> None:
+    monthly = Cycle(date(2011, 2, 14), MONTHLY, day=31)
+    stub = Period(*days("2011-02-14", "2011-02-28"))
+    assert kill_bill_share(monthly, stub) == (14, 31)
+    assert cycles(monthly, stub) == Fraction(14, 28)
 
 
 @given(CYCLES, SPANS)
