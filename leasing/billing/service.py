@@ -8,7 +8,7 @@ changes nothing.
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from leasing.billing import ledger, rules, store
+from leasing.billing import charges, ledger, rules, store
 from leasing.billing.model import BillableLine, Charge, NoSuchInvoice, Rent, Settlement
 from leasing.db.pool import Connection
 from leasing.events import store as events
@@ -37,21 +37,21 @@ async def rate_chunk(
     invoice = await store.lock(tx, lessee_id, currency, from_on, to_on)
     if invoice is not None and invoice.state == InvoiceState.FINAL:
         return 0, None
-    line_ids = await store.lock_lines(tx, lessee_id, currency, to_on, after, limit)
-    lines = await store.due_lines(tx, line_ids, to_on)
+    line_ids = await charges.lock_lines(tx, lessee_id, currency, to_on, after, limit)
+    lines = await charges.due_lines(tx, line_ids, to_on)
     settled = [(line, rules.settle(line, to_on)) for line in lines]
-    charges = [
+    added = [
         charge_of(line, rent) for line, settlement in settled for rent in settlement.owed
-    ] + await store.due_fees(tx, line_ids, to_on)
+    ] + await charges.due_fees(tx, line_ids, to_on)
     taken_back = [one.id for _, settlement in settled for one in settlement.taken_back]
-    if charges or taken_back:
+    if added or taken_back:
         if invoice is None:
             invoice = await store.draft(tx, run_id, lessee_id, currency, from_on, to_on)
         if taken_back:
-            await store.take_back(tx, invoice.id, taken_back)
-        await store.insert_charges(tx, invoice.id, charges)
+            await charges.take_back(tx, invoice.id, taken_back)
+        await charges.insert_charges(tx, invoice.id, added)
     await settle_restatements(tx, settled, invoice.id if invoice else None)
-    return len(charges) + len(taken_back), line_ids[-1] if len(line_ids) == limit else None
+    return len(added) + len(taken_back), line_ids[-1] if len(line_ids) == limit else None
 
 
 def charge_of(line: BillableLine, rent: Rent) -> Charge:
@@ -81,8 +81,8 @@ async def settle_restatements(
         return
     differ = {line.line_id for line, settlement in restated if rules.differs(line, settlement)}
     same = [line.line_id for line, _ in restated if line.line_id not in differ]
-    await store.settle(tx, list(differ), invoice_id)
-    await store.settle(tx, same, None)
+    await charges.settle(tx, list(differ), invoice_id)
+    await charges.settle(tx, same, None)
 
 
 async def finalise(

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from uuid import UUID
 
+from leasing.billing import charges
 from leasing.billing import rules as billing
-from leasing.billing import store as charges
 from leasing.billing.model import Sum
 from leasing.contracts import lines, rules, service, stays
 from leasing.contracts import store as contracts
