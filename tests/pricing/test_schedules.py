@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from leasing.pricing import schedules
 from leasing.pricing.calendars import Convention, adjust, weekday
+from leasing.pricing.currencies import line_amount
 from leasing.pricing.periods import (
     FORTNIGHTLY,
     MONTHLY,
@@ -26,7 +27,7 @@ from leasing.pricing.periods import (
     is_boundary,
     walk,
 )
-from leasing.pricing.proration import Basis, cycles, prorated
+from leasing.pricing.proration import Basis, cycles
 from leasing.pricing.schedules import (
     INITIAL,
     BadSchedule,
@@ -352,7 +353,7 @@ def test_a_calendar_line_has_a_stub_at_both_ends() -> None:
     assert [row.stub for row in rows] == [End.INITIAL, None, None, End.FINAL]
     # 16 February lies in the Spring Festival, which ends on the 23rd.
     assert [row.due_on for row in rows[1:]] == days("2026-02-24", "2026-03-16", "2026-04-16")
-    assert [prorated(310_000, row.cycles) for row in rows] == [120_000, 310_000, 310_000, 93_000]
+    assert [line_amount(row.cycles, 310_000) for row in rows] == [120_000, 310_000, 310_000, 93_000]
 
 
 def test_a_long_stub_is_more_than_a_period() -> None:
