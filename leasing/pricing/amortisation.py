@@ -200,27 +200,32 @@ def implied_rate(
     payments: Sequence[int],
     timing: Timing = "arrears",
     residual: int = 0,
+    weights: Sequence[Number] | None = None,
 ) -> Decimal:
     """The rate of a period at which payments and a residual value are worth a principal: the rate
     implicit in a lease, for a principal of fair value and initial direct costs (IFRS 16 App. A).
     Found by halving, in whole numbers: the largest rate of `RATE_DECIMALS` decimals at which the
-    plan does not end above its residual. Raises `ValueError` when less comes back than was given,
-    or there is none up to 1,000 % a period.
+    plan does not end above its residual. A period that is not whole bears the rate times its
+    weight. Raises `ValueError` when less comes back than was given, or there is none up to
+    1,000 % a period.
 
     >>> implied_rate(710_000, [150_000] * 6, residual=20_000)
     Decimal('0.078184031476')
     """
     if principal <= 0 or not payments or min(*payments, residual) < 0:
         raise ValueError("a lease gives something and gets payments")
+    shares = [Fraction(weight) for weight in weights or [1] * len(payments)]
+    if len(shares) != len(payments):
+        raise ValueError("there is one weight for each payment")
     unit = 10**RATE_DECIMALS
 
     def fits(rate: int) -> bool:
         balance, scale = principal, 1  # the balance is so many of 1 ÷ scale
-        for payment in payments:
+        for payment, share in zip(payments, shares, strict=True):
             if timing == "advance":
                 balance -= payment * scale
-            balance *= unit + rate
-            scale *= unit
+            balance *= unit * share.denominator + rate * share.numerator
+            scale *= unit * share.denominator
             if timing == "arrears":
                 balance -= payment * scale
         return balance <= residual * scale
