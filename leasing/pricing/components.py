@@ -1,7 +1,7 @@
 """What a lease charges for besides a fixed rent: capacity, use, availability, place, inflation.
 
 Amounts are whole minor units (fen for CNY), rounded once, half away from zero (C7); unit prices are
-minor units with decimals. Energy is in whole watt-hours, prices of it are per kilowatt-hour. What
+minor units with decimals. Energy is in watt-hours, prices of it are per kilowatt-hour. What
 is charged by a count, packs or use, is `currencies.line_amount`.
 """
 
@@ -19,14 +19,14 @@ from leasing.pricing.currencies import line_amount
 # Use
 
 
-def full_cycles(discharged_wh: int, rated_wh: int) -> Fraction:
+def full_cycles(discharged_wh: Number, rated_wh: Number) -> Fraction:
     """How many full cycles the energy that came out of a pack amounts to: divided by what it was
     rated for, so that half-empty twice is one.
 
     >>> full_cycles(128_000, 5_120)
     Fraction(25, 1)
     """
-    return Fraction(discharged_wh, rated_wh)
+    return Fraction(discharged_wh) / Fraction(rated_wh)
 
 
 # Capacity
@@ -43,7 +43,7 @@ class CapacityTest(NamedTuple):
     """Usable energy as it was found on a day: at hand-over, by a check discharge."""
 
     on: date
-    usable_wh: int
+    usable_wh: Number
 
 
 class CapacityRent(NamedTuple):
@@ -56,7 +56,7 @@ class CapacityRent(NamedTuple):
 
 
 def capacity_price(
-    rated_wh: int, usable_wh: int, bands: Sequence[Band], basis: Literal["rated", "tested"]
+    rated_wh: Number, usable_wh: Number, bands: Sequence[Band], basis: Literal["rated", "tested"]
 ) -> int:
     """Rent of a whole period for a pack by its kilowatt-hours, rated or as tested; the price of one
     is that of the band of its state of health (tested ÷ rated, not rounded: 79.99 % is not 80 %).
@@ -67,13 +67,13 @@ def capacity_price(
     """
     if rated_wh <= 0 or usable_wh < 0 or not bands or min(bands).from_percent > 0:
         raise ValueError("a pack is rated for something, and a band begins at nothing")
-    health = Fraction(100 * usable_wh, rated_wh)
+    health = 100 * Fraction(usable_wh) / Fraction(rated_wh)
     band = max(band for band in bands if band.from_percent <= health)
     return line_amount(rated_wh if basis == "rated" else usable_wh, band.unit_price, 1000)
 
 
 def capacity_rent(
-    rated_wh: int,
+    rated_wh: Number,
     tests: Iterable[CapacityTest],
     bands: Sequence[Band],
     basis: Literal["rated", "tested"],
@@ -93,7 +93,7 @@ def capacity_rent(
     2026-06-01 2026-06-16 12500 6250
     2026-06-16 2026-07-01 8000 4000
     """
-    usable: dict[date, int] = {}
+    usable: dict[date, Number] = {}
     for test in sorted(tests, key=lambda test: test.on):
         usable[max(test.on, from_on)] = test.usable_wh
     if from_on >= to_on or from_on not in usable:
@@ -309,7 +309,7 @@ def indexed_price(clause: IndexClause, index: Mapping[date, Number], on: date) -
             factor = max(factor, 1 + Fraction(clause.floor_percent) / 100)
         if clause.cap_percent is not None:
             factor = min(factor, 1 + Fraction(clause.cap_percent) / 100)
-    units = half_up(Fraction(clause.base_price) * factor * 10**clause.decimals)
+    units = half_up(Fraction(clause.base_price) * factor * Fraction(10) ** clause.decimals)
     return Decimal(units).scaleb(-clause.decimals)
 
 
