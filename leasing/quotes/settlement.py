@@ -12,6 +12,7 @@ from leasing.contracts import store as contracts
 from leasing.contracts.model import Contract, Line, NoSuchContract, Terms
 from leasing.db.pool import Connection
 from leasing.kit.errors import Conflict
+from leasing.receivables import deposits
 from schemas.billing import Component
 from schemas.contracts import NoBuyOut, NoEarlyEnd
 from schemas.quotes import SettledAlternative, SettledComponent, SettlementView
@@ -34,7 +35,7 @@ async def preview(tx: Connection, contract_id: UUID, on: date) -> SettlementView
     terms = await service.terms_on(tx, contract_id, on)
     rules.refuse_before_minimum(terms, on, contract.starts_on)
     found = await lines.read_open(tx, contract_id, on)
-    owed = await not_billed(tx, [line.id for line in found], on)
+    owed = await not_billed(tx, contract_id, [line.id for line in found], on)
     return SettlementView(
         contract_id=contract_id,
         on=on,
@@ -44,25 +45,27 @@ async def preview(tx: Connection, contract_id: UUID, on: date) -> SettlementView
         given_back=given_back(owed, contract, terms, found, on),
         bought=await bought(tx, owed, terms, found, on),
         deposit_amount=terms.deposit_amount,
+        deposit_held_amount=await deposits.held_of(tx, contract_id),
     )
 
 
-async def not_billed(tx: Connection, line_ids: list[UUID], on: date) -> list[Sum]:
+async def not_billed(
+    tx: Connection, contract_id: UUID, line_ids: list[UUID], on: date
+) -> list[Sum]:
     """Rent and fees up to a day that are on no invoice yet."""
     billed_to = await charges.billed_to(tx, line_ids)
     if billed_to is not None and billed_to > on:
         raise BilledBeyond(f"rent was billed to {billed_to}", billed_to=billed_to)
     sums = []
-    for line in await charges.due_lines(tx, line_ids, on):
-        settled = billing.settle(line, on)
-        taken_back = [one.rent for one in settled.taken_back]
-        for sign, rents in ((1, settled.owed), (-1, taken_back)):
+    for line in await charges.billable(tx, await charges.of_lines(tx, line_ids), on):
+        settled = billing.settle(line, billing.until_day(on))
+        taken_back = [one.owed for one in settled.taken_back]
+        for sign, found in ((1, settled.owed), (-1, taken_back)):
             sums += [
-                Sum(Component.RENT, rent.vat_mode, rent.vat_percent, sign * rent.amount)
-                for rent in rents
+                Sum(one.kind, one.vat_mode, one.vat_percent, sign * one.amount) for one in found
             ]
-    fees = await charges.due_fees(tx, line_ids, on + timedelta(days=1))
-    return sums + [Sum(fee.component, fee.vat_mode, fee.vat_percent, fee.amount) for fee in fees]
+    fees = await charges.due_fees(tx, [contract_id], [on + timedelta(days=1)])
+    return sums + [Sum(fee.kind, fee.vat_mode, fee.vat_percent, fee.amount) for fee in fees]
 
 
 def given_back(
@@ -93,7 +96,7 @@ def alternative(sums: list[Sum]) -> SettledAlternative:
     whole = billing.total(sums).whole
     by_component: dict[Component, list[int]] = {}
     for one in sums:
-        by_component.setdefault(one.component, []).append(one.amount)
+        by_component.setdefault(one.kind, []).append(one.amount)
     return SettledAlternative(
         components=[
             SettledComponent(component=component, charges=len(amounts), amount=sum(amounts))

@@ -1,0 +1,186 @@
+"""What a party owes: the statement of account, and the ageing of all that is owed.
+
+Both are made of the documents, as of any day, and not of the ledger. That they agree with it is
+shown, and not assumed.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from uuid import UUID
+
+from leasing.db.pool import Connection
+from leasing.kit.errors import FieldError
+from leasing.pricing import receivables
+from leasing.receivables import service
+from leasing.receivables.model import BadDays, StatementTooLong
+from schemas.receivables import (
+    AgeingRow,
+    AgeingView,
+    StatementLine,
+    StatementLineKind,
+    StatementView,
+)
+
+MAX_LINES = 10_000
+
+# A payment counts when it was received, whatever it pays: allocations of money and of credit change
+# nothing in what is owed on the whole.
+MOVEMENTS = """
+SELECT issued_on AS posted_on, id, number, amount, party_id, currency,
+       CASE WHEN kind = 'invoice' AND amount < 0 THEN 'credit_note' ELSE kind END AS kind
+  FROM receivable
+ UNION ALL
+SELECT received_on, id, reference, -amount, payer_id, currency, 'payment'
+  FROM payment
+ UNION ALL
+SELECT bounced_on, id, reference, amount, payer_id, currency, 'bounced_payment'
+  FROM payment
+ WHERE bounced_on IS NOT NULL
+ UNION ALL
+SELECT allocation.posted_on, allocation.id, receivable.number, -allocation.amount,
+       allocation.party_id, allocation.currency,
+       CASE source WHEN 'deposit' THEN 'deposit_used' ELSE 'write_off' END
+  FROM allocation
+  JOIN receivable ON receivable.id = receivable_id
+ WHERE source IN ('deposit', 'write_off')
+ UNION ALL
+SELECT deposit_movement.posted_on, deposit_movement.id, reference, deposit_movement.amount,
+       party_id, deposit_movement.currency, 'deposit_received'
+  FROM deposit_movement
+  JOIN payment ON payment.id = payment_id
+ WHERE kind = 'received'
+"""
+
+OPENING = f"""
+SELECT coalesce(sum(amount), 0)::bigint
+  FROM ({MOVEMENTS}) AS movement
+ WHERE party_id = $1
+   AND currency = $2
+   AND posted_on < $3
+"""
+
+LINES = f"""
+SELECT posted_on, id, number, amount, kind
+  FROM ({MOVEMENTS}) AS movement
+ WHERE party_id = $1
+   AND currency = $2
+   AND posted_on BETWEEN $3 AND $4
+ ORDER BY posted_on, id, kind
+ LIMIT $5
+"""
+
+
+async def statement(
+    tx: Connection, party_id: UUID, currency: str, from_on: date, to_on: date
+) -> StatementView:
+    """What a party owed, day by day. Raises `BadDays`, `StatementTooLong`."""
+    if to_on < from_on:
+        message = f"{to_on} is before {from_on}"
+        raise BadDays(message, fields=[FieldError("?to_on", "before_from_on", message)])
+    await service.refuse_unknown_party(tx, party_id)
+    opening: int = await tx.fetchval(OPENING, party_id, currency, from_on)
+    rows = await tx.fetch(LINES, party_id, currency, from_on, to_on, MAX_LINES + 1)
+    if len(rows) > MAX_LINES:
+        raise StatementTooLong(f"more than {MAX_LINES:,}: ask for fewer days")
+    lines, balance = [], opening
+    for row in rows:
+        balance += row["amount"]
+        lines.append(
+            StatementLine(
+                posted_on=row["posted_on"],
+                kind=StatementLineKind(row["kind"]),
+                id=row["id"],
+                number=row["number"],
+                amount=row["amount"],
+                balance=balance,
+            )
+        )
+    return StatementView(
+        party_id=party_id,
+        currency=currency,
+        from_on=from_on,
+        to_on=to_on,
+        opening_balance=opening,
+        lines=lines,
+        closing_balance=balance,
+    )
+
+
+# What was open at the end of a day. What is settled now and was not touched since is left out.
+OPEN_ON = """
+SELECT currency,
+       due_on,
+       amount < 0 AS is_credit,
+       sum(amount
+           - (SELECT coalesce(sum(allocation.amount), 0)
+                FROM allocation
+               WHERE receivable_id = receivable.id
+                 AND posted_on <= $1)
+           + (SELECT coalesce(sum(allocation.amount), 0)
+                FROM allocation
+               WHERE credit_id = receivable.id
+                 AND posted_on <= $1))::bigint AS open_amount
+  FROM receivable
+ WHERE issued_on <= $1
+   AND (open_amount <> 0 OR changed_on > $1)
+   AND ($2::uuid IS NULL OR party_id = $2)
+ GROUP BY currency, due_on, is_credit
+ ORDER BY currency, due_on
+"""
+
+LEDGER = """
+SELECT currency, sum(amount)::bigint AS amount
+  FROM posting
+  JOIN journal_entry ON journal_entry.id = entry_id
+ WHERE account = 'receivable'
+   AND posted_on <= $1
+   AND ($2::uuid IS NULL OR party_id = $2)
+ GROUP BY currency
+ ORDER BY currency
+"""
+
+
+async def ageing(tx: Connection, as_of: date, party_id: UUID | None) -> AgeingView:
+    """What was open at the end of a day by how late it was, beside what the ledger says."""
+    if party_id is not None:
+        await service.refuse_unknown_party(tx, party_id)
+    owed: dict[str, list[receivables.Receivable]] = {}
+    credit: dict[str, int] = {}
+    for row in await tx.fetch(OPEN_ON, as_of, party_id):
+        currency, amount = row["currency"], row["open_amount"]
+        if row["is_credit"]:
+            credit[currency] = credit.get(currency, 0) + amount
+        else:
+            item = receivables.Receivable("", row["due_on"], amount)
+            owed.setdefault(currency, []).append(item)
+    ledger = {row["currency"]: row["amount"] for row in await tx.fetch(LEDGER, as_of, party_id)}
+    rows = [
+        aged(
+            currency,
+            owed.get(currency, ()),
+            credit.get(currency, 0),
+            ledger.get(currency, 0),
+            as_of,
+        )
+        for currency in sorted({*owed, *credit, *ledger})
+    ]
+    return AgeingView(as_of=as_of, party_id=party_id, rows=rows)
+
+
+def aged(
+    currency: str, owed: Iterable[receivables.Receivable], credit: int, ledger: int, as_of: date
+) -> AgeingRow:
+    not_due, to_30, to_60, to_90, over = receivables.ageing(owed, as_of)
+    total = not_due + to_30 + to_60 + to_90 + over + credit
+    return AgeingRow(
+        currency=currency,
+        not_due=not_due,
+        days_1_30=to_30,
+        days_31_60=to_60,
+        days_61_90=to_90,
+        days_over_90=over,
+        credit=credit,
+        total=total,
+        ledger=ledger,
+        agrees=total == ledger,
+    )
