@@ -1,0 +1,112 @@
+"""What documents say, in English and in Chinese, and how they write numbers and days."""
+
+from decimal import Decimal
+
+from leasing.documents.model import InvoiceDocument
+from leasing.pricing.currencies import to_major
+from schemas.documents import DocumentKind, DocumentLanguage
+
+EN, ZH = DocumentLanguage.EN, DocumentLanguage.ZH
+
+LABELS: dict[str, tuple[str, str]] = {
+    "invoice": ("Invoice", "账单"),
+    "credit_note": ("Credit note", "贷项通知单"),
+    "number": ("Number", "单号"),
+    "issued_on": ("Issued on", "开具日期"),
+    "due_on": ("Due on", "付款到期日"),
+    "period": ("Period", "账期"),
+    "through": ("to", "至"),
+    "credits": ("Credits invoice", "冲减账单"),
+    "seller": ("Seller", "出租方"),
+    "buyer": ("Buyer", "承租方"),
+    "credit_code": ("Credit code", "统一社会信用代码"),
+    "address": ("Address", "地址"),
+    "currency": ("Currency", "币种"),
+    "summary": ("Summary", "汇总"),
+    "annex": ("Annex", "明细"),
+    "operator": ("Operator", "站址单位"),
+    "province": ("Province", "省份"),
+    "city": ("City", "地市"),
+    "adcode": ("Adcode", "区划代码"),
+    "site": ("Site", "站址"),
+    "site_code": ("Site code", "站址编码"),
+    "slot": ("Slot", "槽位"),
+    "contract": ("Contract", "合同"),
+    "pack": ("Pack code", "电池包编码"),
+    "component": ("For", "费用项目"),
+    "from": ("From", "起"),
+    "to": ("To", "止"),
+    "days": ("Days", "天数"),
+    "period_days": ("of days", "周期天数"),
+    "price": ("Price", "周期价格"),
+    "quantity": ("Quantity", "数量"),
+    "unit_price": ("Unit price", "单价"),
+    "amount": ("As agreed", "合同金额"),
+    "vat_mode": ("VAT is", "税价"),
+    "vat_percent": ("VAT %", "税率%"),
+    "net": ("Net", "不含税金额"),
+    "vat": ("VAT", "税额"),
+    "gross": ("Total", "价税合计"),
+    "total": ("Total", "合计"),
+    "in_words": ("In words", "大写"),
+    "takes_back": ("Takes back", "冲减"),
+    "no_place": ("Without a site", "无站址"),
+    "lines": ("Lines", "行数"),
+    "page": ("Page", "页"),
+    "sha256": ("Content SHA-256", "内容 SHA-256"),
+    "left_off": (
+        "The lines of the annex are in the XLSX and CSV forms of this document.",
+        "明细行见本账单的 XLSX 和 CSV 文件。",
+    ),
+    "exclusive": ("excluded", "不含税"),
+    "inclusive": ("included", "含税"),
+    # Components. One that is not here is shown by its code.
+    "rent": ("Rent", "租金"),
+    "early_termination": ("Early termination", "提前终止费"),
+    "buy_out": ("Buy-out", "买断价款"),
+    "loss": ("Loss", "丢失赔偿"),
+    "damage": ("Damage", "损坏赔偿"),
+    "service": ("Service", "服务费"),
+    "capacity": ("Capacity", "容量费"),
+    "throughput": ("Throughput", "电量费"),
+    "cycles": ("Cycles", "循环费"),
+    "distance": ("Distance", "里程费"),
+    "minimum": ("Minimum true-up", "最低消费补足"),
+    "maximum": ("Maximum", "封顶减免"),
+    "availability": ("Availability credit", "可用率扣减"),
+    "sharing": ("Sharing discount", "共享折扣"),
+    "region": ("Regional coefficient", "区域系数调整"),
+    "one_off": ("One-off fee", "一次性费用"),
+    "adjustment": ("Adjustment", "调整"),
+}
+
+
+class Words:
+    """Labels and numbers of one document in one language."""
+
+    def __init__(self, document: InvoiceDocument, language: DocumentLanguage) -> None:
+        self.language = language
+        self.digits = document.digits
+        self.title = self.of(
+            "credit_note" if document.kind is DocumentKind.CREDIT_NOTE else "invoice"
+        )
+
+    def of(self, key: str) -> str:
+        return LABELS.get(key, (key, key))[self.language is ZH]
+
+    def name(self, chinese: str | None, english: str | None) -> str:
+        """A name in the document's language, or in the other when there is none."""
+        chosen = chinese if self.language is ZH else english or chinese
+        return chosen or self.of("no_place")
+
+    def money(self, amount: int | None) -> str:
+        """Amounts as people write them: 1,234.56."""
+        return "" if amount is None else f"{to_major(amount, self.digits):,}"
+
+    def plain(self, amount: int | None) -> Decimal | None:
+        """An amount in whole units of the currency, with all its decimals."""
+        return None if amount is None else to_major(amount, self.digits)
+
+    def unit_price(self, price: Decimal | None) -> Decimal | None:
+        """A price per unit, which may have more decimals than the currency."""
+        return None if price is None else price.scaleb(-self.digits)
