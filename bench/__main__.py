@@ -16,18 +16,17 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, ingest, one_row, packs, rollout
+from bench import billing, documents, ingest, one_row, packs, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
 
-PARTS = ("billing", "ingest", "get", "packs", "rollout")
+PARTS = ("billing", "ingest", "get", "packs", "rollout", "documents")
 
 
 @dataclass(frozen=True)
 class Sizes:
     lines: tuple[int, ...]
-    customers: int
     history_months: int
     billing_runs: int
     packs: int
@@ -42,6 +41,7 @@ class Sizes:
     plans: Path | None
     positions: int
     rollout_runs: int
+    document_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -69,6 +69,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await packs.measure(here, sizes.stock, sizes.plans, say)
         if "rollout" in parts:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
+        if "documents" in parts:
+            results += await documents.measure(sizes.document_runs, say)
     return results
 
 
@@ -76,7 +78,6 @@ async def measure_billing(here: Place, sizes: Sizes, say: Callable[[str], None])
     return await billing.measure(
         here,
         sorted(sizes.lines),
-        sizes.customers,
         sizes.history_months,
         sizes.billing_runs,
         say,
@@ -116,9 +117,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--quick", is_flag=True, help="Smaller sizes, fewer turns: a rough idea.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Part to measure.")
 @click.option("--lines", multiple=True, type=click.IntRange(100), help="Lease lines to bill.")
-@click.option("--customers", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--history-months", default=1, show_default=True, help="Months billed before.")
-@click.option("--billing-runs", type=click.IntRange(1), help="How often; 5.")
+@click.option("--billing-runs", type=click.IntRange(1), help="How often; 3.")
 @click.option(
     "--packs", "packs_sending", default=1_000, show_default=True, help="Packs that send readings."
 )
@@ -137,7 +137,6 @@ def main(
     quick: bool,
     parts: tuple[str, ...],
     lines: tuple[int, ...],
-    customers: int,
     history_months: int,
     billing_runs: int | None,
     packs_sending: int,
@@ -156,10 +155,9 @@ def main(
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
     logs.configure("warning")
     sizes = Sizes(
-        lines=lines or ((10_000, 30_000) if quick else (10_000, 100_000)),
-        customers=customers,
+        lines=lines or ((10_000, 30_000) if quick else (10_000, 1_000_000)),
         history_months=history_months,
-        billing_runs=billing_runs or (2 if quick else 5),
+        billing_runs=billing_runs or (2 if quick else 3),
         packs=packs_sending,
         batches=batches or (10 if quick else 20),
         batch_size=batch_size,
@@ -172,6 +170,7 @@ def main(
         plans=plans,
         positions=positions or (5_000 if quick else 20_000),
         rollout_runs=rollout_runs or (2 if quick else 5),
+        document_runs=2 if quick else 6,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     Console().print(table(results))

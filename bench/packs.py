@@ -27,7 +27,6 @@ MOST_MS = 20.0
 ROWS = 51
 TURNS = 5
 LEASED = 100_000
-CUSTOMERS = 101
 """The first has six lines in ten, forty others a thousand each (of a million packs), sixty none."""
 MODULES_OF_EACH = 2
 PACKS_WITH_PARTS = 100_000
@@ -167,7 +166,13 @@ async def fill(place: Place, database: str, packs: int, say: Callable[[str], Non
         for start, end in ((0, others // 2), (others // 2, others)):
             if start:
                 await leases.make(
-                    connection, leased, CUSTOMERS, date(2026, 1, 5), date(2026, 3, 16)
+                    connection,
+                    leased,
+                    date(2026, 1, 5),
+                    date(2026, 3, 16),
+                    large=leased,
+                    small=leased // leases.SLOTS // 100,
+                    quickly=False,
                 )
                 say(f"packs: {leased:,} lines leased out")
             await connection.execute(PACKS, start, end, others)

@@ -58,6 +58,48 @@ CREATE FUNCTION billing_party_of(party_id uuid) RETURNS uuid
   LIMIT 1;
 END;
 
+CREATE FUNCTION count_allocation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  UPDATE payment
+     SET unallocated_amount = unallocated_amount - NEW.amount,
+         automatic = automatic AND NEW.reverses_id IS NULL,
+         changed_on = NEW.posted_on
+   WHERE id = NEW.payment_id;
+  UPDATE deposit
+     SET held_amount = held_amount - NEW.amount,
+         changed_on = NEW.posted_on
+   WHERE contract_id = NEW.contract_id;
+  UPDATE receivable
+     SET open_amount = open_amount + NEW.amount,
+         automatic = automatic AND NEW.reverses_id IS NULL,
+         changed_on = NEW.posted_on
+   WHERE id = NEW.credit_id;
+  UPDATE receivable
+     SET open_amount = open_amount - NEW.amount,
+         interest_settled = false,
+         changed_on = NEW.posted_on
+   WHERE id = NEW.receivable_id;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION count_deposit_movement() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  UPDATE payment
+     SET unallocated_amount = unallocated_amount - NEW.amount,
+         automatic = automatic AND NEW.reverses_id IS NULL,
+         changed_on = NEW.posted_on
+   WHERE id = NEW.payment_id;
+  UPDATE deposit
+     SET held_amount = held_amount + NEW.amount,
+         changed_on = NEW.posted_on
+   WHERE contract_id = NEW.contract_id;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION custody_after(kind text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -78,6 +120,12 @@ CREATE FUNCTION custody_after(kind text) RETURNS text
     WHEN 'waste.inbound' THEN 'handed_over'
     WHEN 'recycle.completed' THEN 'recycled'
   END;
+$$;
+
+CREATE FUNCTION days_around(first timestamp with time zone, last timestamp with time zone) RETURNS daterange
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT daterange((first AT TIME ZONE 'UTC')::date - 1, (last AT TIME ZONE 'UTC')::date + 2);
 $$;
 
 CREATE FUNCTION effective_day(kind text, facts jsonb, recorded_at timestamp with time zone) RETURNS date
@@ -101,6 +149,19 @@ CREATE FUNCTION is_internal(kind text, facts jsonb) RETURNS boolean
       'note.struck', 'attachment.removed', 'tags.changed', 'custom_fields.changed',
       'pack.acquired', 'pack.inspected', 'pack.reinstated', 'waste.declared')
   END;
+$$;
+
+CREATE FUNCTION monthly_rent(rent_amount bigint, billing_frequency text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT round(rent_amount * CASE billing_frequency
+    WHEN 'weekly' THEN 52 / 12.0
+    WHEN 'fortnightly' THEN 26 / 12.0
+    WHEN 'monthly' THEN 1
+    WHEN 'quarterly' THEN 1 / 3.0
+    WHEN 'half_yearly' THEN 1 / 6.0
+    WHEN 'yearly' THEN 1 / 12.0
+  END)::bigint;
 $$;
 
 CREATE FUNCTION name_holder(changed_id uuid) RETURNS void
@@ -148,19 +209,186 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE FUNCTION note_restated(changed_line uuid, changed_on date) RETURNS void
-    LANGUAGE sql
+CREATE TABLE outage (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    site_id uuid,
+    line_id uuid,
+    during tstzrange NOT NULL,
+    cause text NOT NULL,
+    evidence text NOT NULL,
+    reference text,
+    supersedes_id uuid,
+    is_void boolean NOT NULL,
+    is_current boolean DEFAULT true NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT outage_bounded CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during)))),
+    CONSTRAINT outage_cause CHECK ((cause = ANY (ARRAY['lessor'::text, 'force_majeure'::text, 'customer'::text]))),
+    CONSTRAINT outage_evidence CHECK ((btrim(evidence) <> ''::text)),
+    CONSTRAINT outage_of_a_site_or_a_line CHECK (((site_id IS NULL) <> (line_id IS NULL))),
+    CONSTRAINT outage_void_is_of_another CHECK (((NOT is_void) OR (supersedes_id IS NOT NULL)))
+);
+
+CREATE FUNCTION note_outage_restated(was outage) RETURNS void
+    LANGUAGE plpgsql
     AS $$
+DECLARE
+  days daterange := days_around(lower(was.during), upper(was.during));
+BEGIN
+  PERFORM note_plan_restated(placement, lower(days), upper(days), ARRAY['availability'])
+     FROM placement
+    WHERE placement.site_id = was.site_id
+    ORDER BY placement.line_id;
+  PERFORM note_plan_restated(placement, lower(days), upper(days), ARRAY['availability'])
+     FROM placement
+    WHERE placement.line_id = was.line_id;
+END $$;
+
+CREATE FUNCTION note_outages_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_outage_restated(NEW);
+  PERFORM note_outage_restated(was) FROM outage AS was WHERE was.id = NEW.supersedes_id;
+  RETURN NULL;
+END $$;
+
+CREATE TABLE placement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    acceptance_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    during daterange NOT NULL,
+    site_id uuid NOT NULL,
+    slot integer NOT NULL,
+    CONSTRAINT placement_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
+);
+
+CREATE FUNCTION note_plan_restated(stay placement, since date, until date, kinds text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  days daterange := stay.during * daterange(since, until);
+BEGIN
+  IF isempty(days) OR NOT EXISTS (
+       SELECT FROM line_revision
+         JOIN price_plan_version ON price_plan_version.id = price_plan_version_id
+        CROSS JOIN jsonb_array_elements(components) AS component
+        WHERE line_revision.line_id = stay.line_id
+          AND line_revision.during && days
+          AND component ->> 'kind' = ANY (kinds)) THEN
+    RETURN;
+  END IF;
+  PERFORM
+     FROM contract
+    WHERE id = (SELECT contract_id FROM lease_line WHERE id = stay.line_id)
+      FOR KEY SHARE;
+  INSERT INTO restatement (line_id, from_on)
+  SELECT stay.line_id, lower(days)
+   WHERE EXISTS (
+           SELECT FROM charge
+            WHERE charge.line_id = stay.line_id
+              AND charge.during && days
+              AND fee_id IS NULL
+              AND reverses_id IS NULL
+              AND NOT is_reversed)
+     AND NOT EXISTS (
+           SELECT FROM restatement
+            WHERE restatement.line_id = stay.line_id
+              AND restatement.from_on <= lower(days)
+              AND NOT settled);
+END $$;
+
+CREATE TABLE meter_reading (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    measure text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    register_value bigint NOT NULL,
+    restart text NOT NULL,
+    register_max bigint,
+    source text NOT NULL,
+    source_reference text,
+    supersedes_id uuid,
+    is_void boolean NOT NULL,
+    is_current boolean DEFAULT true NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT meter_reading_measure CHECK ((measure = ANY (ARRAY['throughput_wh'::text, 'distance_m'::text]))),
+    CONSTRAINT meter_reading_restart CHECK ((restart = ANY (ARRAY['none'::text, 'reset'::text, 'rollover'::text]))),
+    CONSTRAINT meter_reading_rollover_knows_its_end CHECK (((restart = 'rollover'::text) = (register_max IS NOT NULL))),
+    CONSTRAINT meter_reading_value CHECK ((register_value >= 0)),
+    CONSTRAINT meter_reading_void_is_of_another CHECK (((NOT is_void) OR (supersedes_id IS NOT NULL))),
+    CONSTRAINT meter_reading_within_register CHECK ((register_value <= register_max))
+);
+
+CREATE FUNCTION note_reading_restated(reading meter_reading) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  since timestamptz;
+  until timestamptz;
+  days daterange;
+BEGIN
+  SELECT max(at) INTO since
+    FROM meter_reading
+   WHERE pack_id = reading.pack_id AND measure = reading.measure AND at < reading.at
+     AND is_current AND NOT is_void;
+  SELECT min(at) INTO until
+    FROM meter_reading
+   WHERE pack_id = reading.pack_id AND measure = reading.measure AND at > reading.at
+     AND is_current AND NOT is_void;
+  days := days_around(coalesce(since, reading.at), until);
+  PERFORM note_plan_restated(
+            placement, lower(days), upper(days),
+            CASE reading.measure WHEN 'distance_m' THEN ARRAY['distance']
+                                 ELSE ARRAY['throughput', 'cycles'] END)
+     FROM placement
+    WHERE placement.pack_id = reading.pack_id
+    ORDER BY placement.line_id;
+END $$;
+
+CREATE FUNCTION note_readings_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_reading_restated(NEW);
+  PERFORM note_reading_restated(was) FROM meter_reading AS was WHERE was.id = NEW.supersedes_id;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_receivables() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  INSERT INTO receivable (id, kind, invoice_id, number, party_id, currency, issued_on, due_on,
+                          amount, open_amount, changed_on)
+  SELECT id, 'invoice', id, number, buyer_id, currency, issued_on, due_on,
+         total_amount, total_amount, issued_on
+    FROM changed
+   WHERE state = 'final'
+     AND total_amount <> 0;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_restated(changed_line uuid, changed_on date) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM
+     FROM contract
+    WHERE id = (SELECT contract_id FROM lease_line WHERE id = changed_line)
+      FOR KEY SHARE;
   INSERT INTO restatement (line_id, from_on)
   SELECT changed_line, changed_on
    WHERE EXISTS (
      SELECT FROM charge
       WHERE line_id = changed_line
-        AND component = 'rent'
         AND upper(during) > changed_on
+        AND fee_id IS NULL
         AND reverses_id IS NULL
         AND NOT is_reversed);
-$$;
+END $$;
 
 CREATE FUNCTION note_revision_restated() RETURNS trigger
     LANGUAGE plpgsql
@@ -194,6 +422,18 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION note_tenancies_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_plan_restated(placement, lower(said.during), upper(said.during), ARRAY['sharing'])
+     FROM site_tenancy AS said
+     JOIN placement ON placement.site_id = said.site_id
+    WHERE said.id IN (NEW.id, NEW.supersedes_id)
+    ORDER BY placement.line_id;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION note_terms_restated() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -202,6 +442,17 @@ BEGIN
      FROM lease_line
     WHERE contract_id = NEW.contract_id
       AND started_on IS NOT NULL;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_tests_restated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM note_plan_restated(placement, NEW.tested_on, NULL, ARRAY['capacity'])
+     FROM placement
+    WHERE placement.pack_id = NEW.pack_id
+    ORDER BY placement.line_id;
   RETURN NULL;
 END $$;
 
@@ -234,12 +485,26 @@ CREATE FUNCTION refuse_change_of_charge() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-  IF TG_OP = 'UPDATE' AND NOT OLD.is_reversed AND NEW.is_reversed AND OLD.reverses_id IS NULL
-     AND to_jsonb(NEW) - 'is_reversed' = to_jsonb(OLD) - 'is_reversed' THEN
-    RETURN NEW;
+  IF TG_OP = 'UPDATE' AND NOT OLD.is_reversed AND NEW.is_reversed AND OLD.reverses_id IS NULL THEN
+    OLD.is_reversed := true;
+    IF NEW IS NOT DISTINCT FROM OLD THEN
+      RETURN NEW;
+    END IF;
   END IF;
   RAISE EXCEPTION 'rows of charge are never changed or deleted'
     USING ERRCODE = 'check_violation', CONSTRAINT = 'charge_append_only';
+END $$;
+
+CREATE FUNCTION refuse_change_of_fact() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.is_current AND NOT NEW.is_current
+     AND to_jsonb(NEW) - 'is_current' = to_jsonb(OLD) - 'is_current' THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'rows of % are never changed or deleted', TG_TABLE_NAME
+    USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_append_only';
 END $$;
 
 CREATE FUNCTION refuse_change_of_final_invoice() RETURNS trigger
@@ -253,6 +518,33 @@ BEGIN
   RETURN COALESCE(NEW, OLD);
 END $$;
 
+CREATE FUNCTION refuse_change_of_payment() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE'
+     AND (NEW.id, NEW.payer_id, NEW.currency, NEW.amount, NEW.received_on, NEW.method,
+          NEW.reference, NEW.created_at)
+         = (OLD.id, OLD.payer_id, OLD.currency, OLD.amount, OLD.received_on, OLD.method,
+            OLD.reference, OLD.created_at)
+     AND OLD.bounced_on IS NULL THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'a payment is allocated or bounces, and is never changed otherwise'
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_fixed';
+END $$;
+
+CREATE FUNCTION refuse_change_of_published() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF OLD.state = 'published' THEN
+    RAISE EXCEPTION 'a published version of a price plan is never changed'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'price_plan_version_immutable';
+  END IF;
+  RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+
 CREATE FUNCTION refuse_change_of_quote() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -264,6 +556,21 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'a quote is accepted, and never changed otherwise'
     USING ERRCODE = 'check_violation', CONSTRAINT = 'quote_fixed';
+END $$;
+
+CREATE FUNCTION refuse_change_of_receivable() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE'
+     AND (NEW.id, NEW.kind, NEW.invoice_id, NEW.number, NEW.party_id, NEW.currency, NEW.issued_on,
+          NEW.due_on, NEW.amount)
+         = (OLD.id, OLD.kind, OLD.invoice_id, OLD.number, OLD.party_id, OLD.currency, OLD.issued_on,
+            OLD.due_on, OLD.amount) THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'what is owed is settled, and never changed otherwise'
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'receivable_fixed';
 END $$;
 
 CREATE FUNCTION refuse_charge_on_final_invoice() RETURNS trigger
@@ -290,6 +597,17 @@ BEGIN
   RETURN NEW;
 END $$;
 
+CREATE FUNCTION refuse_earlier_posting() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF NEW.changed_on < OLD.changed_on THEN
+    RAISE EXCEPTION 'something was posted on % already', OLD.changed_on
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'posted_in_order';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_origin_circle() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -312,15 +630,56 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE FUNCTION refuse_unbalanced_entry() RETURNS trigger
+CREATE FUNCTION refuse_posting_in_closed_month() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+  first_open_on date;
+BEGIN
+  SELECT max(month) + interval '1 month'
+    INTO first_open_on
+    FROM accounting_period
+   WHERE state = 'closed';
+  IF first_open_on IS NOT NULL AND EXISTS (
+    SELECT
+      FROM added
+      JOIN journal_entry ON journal_entry.id = added.entry_id
+     WHERE journal_entry.posted_on < first_open_on
+  ) THEN
+    RAISE EXCEPTION 'the books are closed to %', first_open_on
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_month_open';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_sum_of_final_invoice() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (SELECT FROM invoice
+              WHERE id = coalesce(NEW.invoice_id, OLD.invoice_id) AND state = 'final') THEN
+    RAISE EXCEPTION 'the sums of a final invoice are not changed'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_final_is_immutable';
+  END IF;
+  RETURN COALESCE(NEW, OLD);
+END $$;
+
+CREATE FUNCTION refuse_unbalanced_entries() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 DECLARE
+  unbalanced_id uuid;
   balance numeric;
 BEGIN
-  SELECT sum(amount) INTO balance FROM posting WHERE entry_id = NEW.entry_id;
-  IF balance <> 0 THEN
-    RAISE EXCEPTION 'journal entry % is out of balance by %', NEW.entry_id, balance
+  SELECT entry_id, sum(amount)
+    INTO unbalanced_id, balance
+    FROM added
+   GROUP BY entry_id
+  HAVING sum(amount) <> 0
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'journal entry % is out of balance by %', unbalanced_id, balance
       USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_entry_balances';
   END IF;
   RETURN NULL;
@@ -421,7 +780,7 @@ CREATE FUNCTION subjects_of(aggregate text, aggregate_id uuid, facts jsonb, on_d
      AND lease_line.id = aggregate_id
      AND facts ->> named.key IS NOT NULL
    UNION ALL
-  SELECT 'contract', charge.contract_id, invoice.lessee_id
+  SELECT 'contract', charge.contract_id, invoice.buyer_id
     FROM invoice
     JOIN charge ON charge.invoice_id = invoice.id
    WHERE aggregate = 'invoice'
@@ -432,6 +791,22 @@ CREATE FUNCTION subjects_of(aggregate text, aggregate_id uuid, facts jsonb, on_d
    WHERE aggregate = 'routing'
      AND routing.id = aggregate_id;
 $$;
+
+CREATE FUNCTION supersede_fact() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+  taken integer;
+BEGIN
+  EXECUTE format('UPDATE %I SET is_current = false WHERE id = $1 AND is_current', TG_TABLE_NAME)
+    USING NEW.supersedes_id;
+  GET DIAGNOSTICS taken = ROW_COUNT;
+  IF taken = 0 THEN
+    RAISE EXCEPTION 'no present row of % is %', TG_TABLE_NAME, NEW.supersedes_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'fact_superseded_once';
+  END IF;
+  RETURN NEW;
+END $_$;
 
 CREATE FUNCTION take_code_of_part() RETURNS trigger
     LANGUAGE plpgsql
@@ -519,6 +894,64 @@ CREATE TABLE acceptance (
     CONSTRAINT acceptance_tested_capacity CHECK ((tested_capacity_mah > 0))
 );
 
+CREATE TABLE account (
+    code text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    name_en text NOT NULL,
+    CONSTRAINT account_kind CHECK ((kind = ANY (ARRAY['asset'::text, 'liability'::text, 'revenue'::text, 'expense'::text])))
+);
+
+CREATE TABLE accounting_period (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    month date NOT NULL,
+    state text NOT NULL,
+    closed_by text NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    reopened_by text,
+    reopened_at timestamp with time zone,
+    reopen_reason text,
+    CONSTRAINT accounting_period_month CHECK ((EXTRACT(day FROM month) = (1)::numeric)),
+    CONSTRAINT accounting_period_reopen_reason CHECK ((btrim(reopen_reason) <> ''::text)),
+    CONSTRAINT accounting_period_reopened CHECK ((num_nonnulls(reopened_by, reopened_at, reopen_reason) =
+CASE state
+    WHEN 'open'::text THEN 3
+    ELSE 0
+END)),
+    CONSTRAINT accounting_period_state CHECK ((state = ANY (ARRAY['open'::text, 'closed'::text])))
+);
+
+CREATE TABLE allocation (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    source text NOT NULL,
+    payment_id uuid,
+    credit_id uuid,
+    contract_id uuid,
+    receivable_id uuid NOT NULL,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    taken_back_amount bigint GENERATED ALWAYS AS ((- amount)) STORED NOT NULL,
+    value_on date NOT NULL,
+    posted_on date NOT NULL,
+    reason text,
+    reverses_id uuid,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT allocation_names_its_source CHECK ((((source = 'payment'::text) = (payment_id IS NOT NULL)) AND ((source = 'credit'::text) = (credit_id IS NOT NULL)) AND ((source = 'deposit'::text) = (contract_id IS NOT NULL)))),
+    CONSTRAINT allocation_sign CHECK (((amount <> 0) AND ((amount < 0) = (reverses_id IS NOT NULL)))),
+    CONSTRAINT allocation_source CHECK ((source = ANY (ARRAY['payment'::text, 'credit'::text, 'deposit'::text, 'write_off'::text]))),
+    CONSTRAINT allocation_write_off_has_a_reason CHECK (((source <> 'write_off'::text) OR (reason IS NOT NULL)))
+);
+
+CREATE TABLE allocation_order (
+    party_id uuid NOT NULL,
+    first text NOT NULL,
+    kinds text[] NOT NULL,
+    CONSTRAINT allocation_order_first CHECK ((first = ANY (ARRAY['due'::text, 'kind'::text]))),
+    CONSTRAINT allocation_order_kinds CHECK ((kinds <@ ARRAY['invoice'::text, 'interest'::text, 'dunning_fee'::text]))
+);
+
 CREATE TABLE api_key (
     id uuid DEFAULT uuidv7() NOT NULL,
     prefix text NOT NULL,
@@ -569,15 +1002,74 @@ CREATE TABLE attachment_content (
 );
 ALTER TABLE ONLY attachment_content ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
+CREATE TABLE billing_chunk (
+    run_id uuid NOT NULL,
+    stage text NOT NULL,
+    number integer NOT NULL,
+    ids uuid[] NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    claimed_by text,
+    claimed_until timestamp with time zone,
+    CONSTRAINT billing_chunk_claimed CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
+    CONSTRAINT billing_chunk_not_empty CHECK ((cardinality(ids) > 0)),
+    CONSTRAINT billing_chunk_state CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text])))
+);
+
+CREATE TABLE billing_hold (
+    run_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT billing_hold_code CHECK ((code = ANY (ARRAY['custody_elsewhere'::text, 'custody_missing'::text, 'missing_fact'::text])))
+);
+
+CREATE TABLE billing_item (
+    run_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    invoice_id uuid,
+    from_on date NOT NULL,
+    to_on date NOT NULL,
+    billing_on date NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    charges integer DEFAULT 0 NOT NULL,
+    code text,
+    reason text,
+    CONSTRAINT billing_item_period CHECK ((from_on < to_on)),
+    CONSTRAINT billing_item_says_why CHECK ((((state = ANY (ARRAY['failed'::text, 'parked'::text])) = (code IS NOT NULL)) AND ((code IS NULL) = (reason IS NULL)))),
+    CONSTRAINT billing_item_state CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text, 'skipped'::text, 'failed'::text, 'parked'::text])))
+)
+WITH (fillfactor='70');
+
 CREATE TABLE billing_run (
     id uuid DEFAULT uuidv7() NOT NULL,
-    period daterange NOT NULL,
     state text DEFAULT 'running'::text NOT NULL,
     started_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    as_of date NOT NULL,
+    buyer_id uuid,
+    stopped_because text,
+    approved_by text,
+    max_invoices integer DEFAULT 100000 NOT NULL,
     CONSTRAINT billing_run_finished CHECK (((finished_at IS NOT NULL) = (state = 'done'::text))),
-    CONSTRAINT billing_run_period CHECK ((NOT isempty(period))),
-    CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
+    CONSTRAINT billing_run_max_invoices CHECK ((max_invoices > 0)),
+    CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'done'::text]))),
+    CONSTRAINT billing_run_stopped CHECK (((stopped_because IS NOT NULL) = (state = 'stopped'::text)))
+);
+
+CREATE TABLE billing_stage (
+    run_id uuid NOT NULL,
+    stage text NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    total integer DEFAULT 0 NOT NULL,
+    done integer DEFAULT 0 NOT NULL,
+    charges bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT billing_stage_finished CHECK (((finished_at IS NOT NULL) = (state = 'done'::text))),
+    CONSTRAINT billing_stage_stage CHECK ((stage = ANY (ARRAY['plan'::text, 'rate'::text, 'draft'::text, 'review'::text, 'finalise'::text, 'deliver'::text]))),
+    CONSTRAINT billing_stage_state CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
 );
 
 CREATE TABLE capacity_test (
@@ -622,20 +1114,48 @@ CREATE TABLE charge (
     pack_id uuid,
     component text NOT NULL,
     during daterange NOT NULL,
-    month_days integer,
-    rent_amount bigint,
+    period_days integer,
+    price_amount bigint,
     amount bigint NOT NULL,
     vat_percent numeric(5,2) NOT NULL,
     vat_mode text DEFAULT 'exclusive'::text NOT NULL,
     fee_id uuid,
     reverses_id uuid,
     is_reversed boolean DEFAULT false NOT NULL,
-    CONSTRAINT charge_component CHECK ((component = ANY (ARRAY['rent'::text, 'early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text]))),
+    quantity numeric,
+    unit_price numeric,
+    detail jsonb,
+    kind text DEFAULT 'rent'::text NOT NULL,
+    revision smallint DEFAULT 1 NOT NULL,
+    CONSTRAINT charge_component CHECK ((component ~ '^[a-z][a-z0-9_]{0,39}$'::text)),
     CONSTRAINT charge_during CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during)))),
-    CONSTRAINT charge_fee_of_its_component CHECK (((fee_id IS NOT NULL) = (component <> 'rent'::text))),
+    CONSTRAINT charge_fee_of_its_kind CHECK (((fee_id IS NOT NULL) = (kind = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text])))),
+    CONSTRAINT charge_kind CHECK ((kind = ANY (ARRAY['rent'::text, 'service'::text, 'capacity'::text, 'throughput'::text, 'cycles'::text, 'distance'::text, 'minimum'::text, 'maximum'::text, 'availability'::text, 'sharing'::text, 'region'::text, 'one_off'::text, 'early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text]))),
     CONSTRAINT charge_rent_has_a_pack CHECK (((component <> 'rent'::text) OR (pack_id IS NOT NULL))),
-    CONSTRAINT charge_rent_of_a_month CHECK ((((component = 'rent'::text) = (month_days IS NOT NULL)) AND ((component = 'rent'::text) = (rent_amount IS NOT NULL)))),
+    CONSTRAINT charge_rent_has_its_price CHECK (((kind <> 'rent'::text) OR ((period_days IS NOT NULL) AND (price_amount IS NOT NULL)))),
+    CONSTRAINT charge_revision CHECK ((revision > 0)),
     CONSTRAINT charge_vat_mode CHECK ((vat_mode = ANY (ARRAY['exclusive'::text, 'inclusive'::text])))
+);
+
+CREATE TABLE charge_dispute (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    charge_id uuid NOT NULL,
+    reason text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    opened_by text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    answer text,
+    credited_amount bigint,
+    fee_id uuid,
+    closed_by text,
+    closed_at timestamp with time zone,
+    CONSTRAINT charge_dispute_accepted CHECK ((((state = 'accepted'::text) = (credited_amount IS NOT NULL)) AND ((credited_amount IS NULL) = (fee_id IS NULL)))),
+    CONSTRAINT charge_dispute_answer CHECK ((btrim(answer) <> ''::text)),
+    CONSTRAINT charge_dispute_answered CHECK (((state = ANY (ARRAY['accepted'::text, 'rejected'::text])) = (answer IS NOT NULL))),
+    CONSTRAINT charge_dispute_closed CHECK ((((state <> 'open'::text) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_by IS NULL)))),
+    CONSTRAINT charge_dispute_credited CHECK ((credited_amount > 0)),
+    CONSTRAINT charge_dispute_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT charge_dispute_state CHECK ((state = ANY (ARRAY['open'::text, 'accepted'::text, 'rejected'::text, 'withdrawn'::text])))
 );
 
 CREATE TABLE clock (
@@ -727,11 +1247,18 @@ CREATE TABLE contract_revision (
     cause text NOT NULL,
     entered_by text NOT NULL,
     entered_at timestamp with time zone NOT NULL,
+    billing_frequency text DEFAULT 'monthly'::text NOT NULL,
+    billing_day integer DEFAULT 1 NOT NULL,
+    billing_anchor_on date,
+    billing_end_of_month boolean DEFAULT false NOT NULL,
+    proration text DEFAULT 'actual'::text NOT NULL,
     CONSTRAINT contract_permitted_use CHECK ((permitted_use = ANY (ARRAY['telecom_backup'::text, 'stationary_storage'::text, 'logistics_vehicle'::text, 'forklift'::text, 'bus'::text]))),
     CONSTRAINT contract_revision_autonomy CHECK ((autonomy_minutes > 0)),
     CONSTRAINT contract_revision_availability CHECK (((availability_percent >= (0)::numeric) AND (availability_percent <= (100)::numeric))),
-    CONSTRAINT contract_revision_billing_alignment CHECK ((billing_alignment = 'calendar'::text)),
-    CONSTRAINT contract_revision_billing_timing CHECK ((billing_timing = 'arrears'::text)),
+    CONSTRAINT contract_revision_billing_alignment CHECK ((billing_alignment = ANY (ARRAY['calendar'::text, 'anniversary'::text]))),
+    CONSTRAINT contract_revision_billing_day CHECK (((billing_day >= 1) AND (billing_day <= 31))),
+    CONSTRAINT contract_revision_billing_frequency CHECK ((billing_frequency = ANY (ARRAY['weekly'::text, 'fortnightly'::text, 'monthly'::text, 'quarterly'::text, 'half_yearly'::text, 'yearly'::text]))),
+    CONSTRAINT contract_revision_billing_timing CHECK ((billing_timing = ANY (ARRAY['advance'::text, 'arrears'::text]))),
     CONSTRAINT contract_revision_cause CHECK ((cause = ANY (ARRAY['agreed'::text, 'amended'::text, 'transferred'::text]))),
     CONSTRAINT contract_revision_deposit CHECK ((deposit_amount >= 0)),
     CONSTRAINT contract_revision_guarantee CHECK (((guarantee_percent >= (0)::numeric) AND (guarantee_percent <= (100)::numeric))),
@@ -740,6 +1267,7 @@ CREATE TABLE contract_revision (
     CONSTRAINT contract_revision_notice_days CHECK (((notice_days >= 0) AND (notice_days <= 730))),
     CONSTRAINT contract_revision_number CHECK ((number > 0)),
     CONSTRAINT contract_revision_payment_days CHECK (((payment_days >= 0) AND (payment_days <= 365))),
+    CONSTRAINT contract_revision_proration CHECK ((proration = ANY (ARRAY['actual'::text, 'fixed_30'::text, 'monthfixed_30'::text, '30/360'::text]))),
     CONSTRAINT contract_revision_renewal CHECK ((renewal = ANY (ARRAY['none'::text, 'automatic'::text, 'negotiated'::text]))),
     CONSTRAINT contract_revision_renewal_months CHECK (((renewal_months >= 1) AND (renewal_months <= 120))),
     CONSTRAINT contract_revision_renews_for_a_time CHECK (((renewal = 'automatic'::text) <= (renewal_months IS NOT NULL))),
@@ -820,6 +1348,35 @@ CREATE TABLE custom_value (
     CONSTRAINT custom_value_text CHECK (((char_length(text_value) >= 1) AND (char_length(text_value) <= 500)))
 );
 
+CREATE TABLE deposit (
+    contract_id uuid NOT NULL,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    held_amount bigint DEFAULT 0 NOT NULL,
+    changed_on date NOT NULL,
+    CONSTRAINT deposit_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT deposit_held CHECK ((held_amount >= 0))
+);
+
+CREATE TABLE deposit_movement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    contract_id uuid NOT NULL,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    kind text NOT NULL,
+    amount bigint NOT NULL,
+    taken_back_amount bigint GENERATED ALWAYS AS ((- amount)) STORED NOT NULL,
+    payment_id uuid,
+    posted_on date NOT NULL,
+    reason text,
+    reverses_id uuid,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT deposit_movement_kind CHECK ((kind = ANY (ARRAY['received'::text, 'returned'::text, 'forfeited'::text]))),
+    CONSTRAINT deposit_movement_names_its_payment CHECK (((kind = 'received'::text) = (payment_id IS NOT NULL))),
+    CONSTRAINT deposit_movement_sign CHECK (((amount <> 0) AND ((amount > 0) = ((kind = 'received'::text) = (reverses_id IS NULL)))))
+);
+
 CREATE TABLE disposition (
     id uuid DEFAULT uuidv7() NOT NULL,
     pack_id uuid NOT NULL,
@@ -828,6 +1385,49 @@ CREATE TABLE disposition (
     decided_on date NOT NULL,
     reason text NOT NULL,
     CONSTRAINT disposition_decision CHECK ((decision = ANY (ARRAY['release'::text, 'recycle'::text])))
+);
+
+CREATE TABLE dunning_notice (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    receivable_id uuid NOT NULL,
+    step_id uuid NOT NULL,
+    reached_on date NOT NULL,
+    open_amount bigint NOT NULL,
+    noted_at timestamp with time zone NOT NULL,
+    CONSTRAINT dunning_notice_of_something_open CHECK ((open_amount > 0))
+);
+
+CREATE TABLE dunning_pause (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid,
+    invoice_id uuid,
+    reason text NOT NULL,
+    from_on date NOT NULL,
+    until_on date,
+    ended_on date,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT dunning_pause_days CHECK ((until_on >= from_on)),
+    CONSTRAINT dunning_pause_of_one_thing CHECK ((num_nonnulls(party_id, invoice_id) = 1)),
+    CONSTRAINT dunning_pause_reason_not_blank CHECK ((btrim(reason) <> ''::text))
+);
+
+CREATE TABLE dunning_step (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    number integer NOT NULL,
+    name text NOT NULL,
+    days integer NOT NULL,
+    day_kind text NOT NULL,
+    fee_amount bigint,
+    fee_currency text,
+    active boolean DEFAULT true NOT NULL,
+    CONSTRAINT dunning_step_day_kind CHECK ((day_kind = ANY (ARRAY['business'::text, 'calendar'::text]))),
+    CONSTRAINT dunning_step_days CHECK (((days >= 1) AND (days <= 365))),
+    CONSTRAINT dunning_step_fee_currency CHECK ((fee_currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT dunning_step_fee_has_a_currency CHECK (((fee_amount IS NULL) = (fee_currency IS NULL))),
+    CONSTRAINT dunning_step_fee_positive CHECK ((fee_amount > 0)),
+    CONSTRAINT dunning_step_name_not_blank CHECK ((btrim(name) <> ''::text)),
+    CONSTRAINT dunning_step_number CHECK (((number >= 1) AND (number <= 20)))
 );
 
 CREATE TABLE duty (
@@ -846,6 +1446,73 @@ CREATE TABLE duty (
     CONSTRAINT duty_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'superseded'::text, 'lease_ended'::text])))
 );
 
+CREATE TABLE einvoice (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    invoice_id uuid NOT NULL,
+    red_letter_id uuid,
+    kind text NOT NULL,
+    serial text NOT NULL,
+    state text DEFAULT 'drafted'::text NOT NULL,
+    net_amount bigint NOT NULL,
+    vat_amount bigint NOT NULL,
+    request jsonb NOT NULL,
+    has_list boolean NOT NULL,
+    batch_id uuid,
+    number text,
+    issued_at timestamp with time zone,
+    rejected_code text,
+    rejected_message text,
+    created_at timestamp with time zone NOT NULL,
+    submitted_at timestamp with time zone,
+    CONSTRAINT einvoice_issued CHECK ((((state = 'issued'::text) = (number IS NOT NULL)) AND ((state = 'issued'::text) = (issued_at IS NOT NULL)))),
+    CONSTRAINT einvoice_kind CHECK ((kind = ANY (ARRAY['special'::text, 'ordinary'::text]))),
+    CONSTRAINT einvoice_number CHECK ((number ~ '^[0-9]{20}$'::text)),
+    CONSTRAINT einvoice_red_is_negative CHECK (((red_letter_id IS NOT NULL) = (net_amount < 0))),
+    CONSTRAINT einvoice_rejected CHECK (((state = 'rejected'::text) = (rejected_code IS NOT NULL))),
+    CONSTRAINT einvoice_serial CHECK ((serial ~ '^[0-9]{20}$'::text)),
+    CONSTRAINT einvoice_state CHECK ((state = ANY (ARRAY['drafted'::text, 'submitted'::text, 'issued'::text, 'rejected'::text]))),
+    CONSTRAINT einvoice_submitted CHECK ((((submitted_at IS NOT NULL) = (state <> 'drafted'::text)) AND ((state = 'drafted'::text) OR (batch_id IS NOT NULL))))
+);
+
+CREATE TABLE einvoice_answer_file (
+    sha256 bytea NOT NULL,
+    name text NOT NULL,
+    read_at timestamp with time zone NOT NULL,
+    CONSTRAINT einvoice_answer_file_sha256 CHECK ((length(sha256) = 32))
+);
+
+CREATE TABLE einvoice_batch (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    name text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone
+);
+
+CREATE TABLE einvoice_item (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    component text NOT NULL,
+    name text NOT NULL,
+    tax_code text NOT NULL,
+    CONSTRAINT einvoice_item_tax_code CHECK ((tax_code ~ '^[0-9]{19}$'::text))
+);
+
+CREATE TABLE einvoice_quota (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    month date NOT NULL,
+    amount bigint NOT NULL,
+    set_by text NOT NULL,
+    set_at timestamp with time zone NOT NULL,
+    CONSTRAINT einvoice_quota_amount CHECK ((amount >= 0)),
+    CONSTRAINT einvoice_quota_month CHECK ((EXTRACT(day FROM month) = (1)::numeric))
+);
+
+CREATE SEQUENCE einvoice_serial
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE fee (
     id uuid DEFAULT uuidv7() NOT NULL,
     line_id uuid NOT NULL,
@@ -858,8 +1525,10 @@ CREATE TABLE fee (
     reason text NOT NULL,
     entered_by text NOT NULL,
     entered_at timestamp with time zone NOT NULL,
-    CONSTRAINT fee_component CHECK ((component = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text]))),
-    CONSTRAINT fee_positive CHECK ((amount > 0))
+    charge_id uuid,
+    CONSTRAINT fee_adjusts_a_charge CHECK (((component = 'adjustment'::text) = (charge_id IS NOT NULL))),
+    CONSTRAINT fee_component CHECK ((component = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text]))),
+    CONSTRAINT fee_positive CHECK (((amount > 0) OR ((component = 'adjustment'::text) AND (amount <> 0))))
 );
 
 CREATE TABLE health_check (
@@ -928,10 +1597,45 @@ CREATE TABLE inspection (
     CONSTRAINT inspection_tested_capacity CHECK ((tested_capacity_mah >= 0))
 );
 
+CREATE TABLE interest_accrual (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    invoice_id uuid NOT NULL,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    terms_id uuid NOT NULL,
+    month date NOT NULL,
+    correction integer NOT NULL,
+    days daterange NOT NULL,
+    amount bigint NOT NULL,
+    posted_on date NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT interest_accrual_correction CHECK ((correction >= 0)),
+    CONSTRAINT interest_accrual_days CHECK ((NOT isempty(days))),
+    CONSTRAINT interest_accrual_month CHECK ((EXTRACT(day FROM month) = (1)::numeric)),
+    CONSTRAINT interest_accrual_positive CHECK (((amount >= 0) OR (correction > 0)))
+);
+
+CREATE TABLE interest_terms (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    party_id uuid,
+    from_on date NOT NULL,
+    annual_percent numeric(5,2) NOT NULL,
+    year_days integer NOT NULL,
+    grace_days integer NOT NULL,
+    grace_is_free boolean NOT NULL,
+    cap_percent numeric(5,2),
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT interest_terms_cap CHECK (((cap_percent >= (0)::numeric) AND (cap_percent <= (100)::numeric))),
+    CONSTRAINT interest_terms_grace CHECK (((grace_days >= 0) AND (grace_days <= 365))),
+    CONSTRAINT interest_terms_percent CHECK (((annual_percent >= (0)::numeric) AND (annual_percent <= (100)::numeric))),
+    CONSTRAINT interest_terms_year CHECK ((year_days = ANY (ARRAY[360, 365])))
+);
+
 CREATE TABLE invoice (
     id uuid DEFAULT uuidv7() NOT NULL,
-    run_id uuid NOT NULL,
-    lessee_id uuid NOT NULL,
+    run_id uuid,
+    buyer_id uuid CONSTRAINT invoice_lessee_id_not_null NOT NULL,
     currency text NOT NULL,
     period daterange NOT NULL,
     state text DEFAULT 'draft'::text NOT NULL,
@@ -942,17 +1646,53 @@ CREATE TABLE invoice (
     vat_amount bigint,
     total_amount bigint,
     finalised_at timestamp with time zone,
+    seller_id uuid,
+    kind text DEFAULT 'invoice'::text NOT NULL,
+    credits_id uuid,
+    reason text,
+    held_because text,
+    approved_by text,
     CONSTRAINT invoice_adds_up CHECK ((total_amount = (net_amount + vat_amount))),
+    CONSTRAINT invoice_amounts_together CHECK ((((net_amount IS NULL) = (total_amount IS NULL)) AND ((vat_amount IS NULL) = (total_amount IS NULL)))),
+    CONSTRAINT invoice_credit_note_credits CHECK (((kind = 'invoice'::text) OR (total_amount <= 0))),
+    CONSTRAINT invoice_credits_what_it_names CHECK ((((credits_id IS NULL) OR (kind = 'credit_note'::text)) AND ((credits_id IS NULL) OR (reason IS NOT NULL)))),
     CONSTRAINT invoice_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT invoice_final_is_complete CHECK ((((state = 'final'::text) = (number IS NOT NULL)) AND ((state = 'final'::text) = (issued_on IS NOT NULL)) AND ((state = 'final'::text) = (due_on IS NOT NULL)) AND ((state = 'final'::text) = (net_amount IS NOT NULL)) AND ((state = 'final'::text) = (vat_amount IS NOT NULL)) AND ((state = 'final'::text) = (total_amount IS NOT NULL)) AND ((state = 'final'::text) = (finalised_at IS NOT NULL)))),
+    CONSTRAINT invoice_final_is_complete CHECK ((((state = 'final'::text) = (number IS NOT NULL)) AND ((state = 'final'::text) = (issued_on IS NOT NULL)) AND ((state = 'final'::text) = (due_on IS NOT NULL)) AND ((state = 'final'::text) <= (total_amount IS NOT NULL)) AND ((state = 'final'::text) = (finalised_at IS NOT NULL)))),
+    CONSTRAINT invoice_held_is_a_draft CHECK (((held_because IS NULL) OR (state = 'draft'::text))),
+    CONSTRAINT invoice_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
     CONSTRAINT invoice_state CHECK ((state = ANY (ARRAY['draft'::text, 'final'::text])))
+);
+
+CREATE TABLE invoice_delivery (
+    invoice_id uuid NOT NULL,
+    channel text NOT NULL,
+    delivered_at timestamp with time zone NOT NULL,
+    CONSTRAINT invoice_delivery_channel CHECK ((channel = 'portal'::text))
+);
+
+CREATE TABLE invoice_document (
+    invoice_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL,
+    archived_at timestamp with time zone NOT NULL,
+    CONSTRAINT invoice_document_sha256 CHECK ((sha256 = sha256(content)))
 );
 
 CREATE TABLE invoice_series (
     series text NOT NULL,
     year integer NOT NULL,
     last_number integer NOT NULL,
+    seller_id uuid,
     CONSTRAINT invoice_series_positive CHECK ((last_number >= 0))
+);
+
+CREATE TABLE invoice_sum (
+    invoice_id uuid NOT NULL,
+    kind text NOT NULL,
+    vat_mode text NOT NULL,
+    vat_percent numeric(5,2) NOT NULL,
+    charges integer NOT NULL,
+    amount bigint NOT NULL
 );
 
 CREATE TABLE invoice_vat (
@@ -996,7 +1736,32 @@ CREATE TABLE journal_entry (
     event text NOT NULL,
     currency text NOT NULL,
     posted_on date NOT NULL,
+    concerns_on date,
+    CONSTRAINT journal_entry_concerns_earlier CHECK ((concerns_on < posted_on)),
     CONSTRAINT journal_entry_currency CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
+CREATE TABLE lease_classification (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    contract_id uuid NOT NULL,
+    number integer NOT NULL,
+    inputs jsonb NOT NULL,
+    tests jsonb NOT NULL,
+    monthly_rate numeric(20,12) NOT NULL,
+    payments_value_amount bigint NOT NULL,
+    proposed_class text NOT NULL,
+    decided_class text NOT NULL,
+    decided_by text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT lease_classification_decided CHECK ((decided_class = ANY (ARRAY['operating'::text, 'finance'::text]))),
+    CONSTRAINT lease_classification_number CHECK ((number > 0)),
+    CONSTRAINT lease_classification_override CHECK (((decided_class = proposed_class) OR ((inputs #>> '{override,reason}'::text[]) IS NOT NULL))),
+    CONSTRAINT lease_classification_proposed CHECK ((proposed_class = ANY (ARRAY['operating'::text, 'finance'::text])))
+);
+
+CREATE TABLE lease_component (
+    classification_id uuid NOT NULL,
+    line_id uuid NOT NULL
 );
 
 CREATE TABLE lease_line (
@@ -1015,6 +1780,35 @@ CREATE TABLE lease_line (
     CONSTRAINT lease_line_started_by_acceptance CHECK (((started_on IS NOT NULL) = (first_acceptance_id IS NOT NULL)))
 );
 
+CREATE TABLE lease_month (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    contract_id uuid NOT NULL,
+    month date NOT NULL,
+    balances jsonb NOT NULL,
+    settled boolean NOT NULL,
+    CONSTRAINT lease_month_month CHECK ((EXTRACT(day FROM month) = (1)::numeric))
+);
+
+CREATE TABLE lease_plan (
+    line_id uuid NOT NULL,
+    number integer NOT NULL,
+    contract_id uuid NOT NULL,
+    from_on date NOT NULL,
+    made_on date NOT NULL,
+    basis jsonb NOT NULL,
+    recognised_amount bigint NOT NULL,
+    principal_amount bigint,
+    rate numeric(20,12),
+    residual_amount bigint,
+    timing text,
+    commenced_amount bigint,
+    asset_amount bigint,
+    remeasured_amount bigint,
+    CONSTRAINT lease_plan_number CHECK ((number > 0)),
+    CONSTRAINT lease_plan_of_a_finance_lease CHECK ((num_nonnulls(principal_amount, rate, residual_amount, timing, commenced_amount, asset_amount, remeasured_amount) = ANY (ARRAY[0, 7]))),
+    CONSTRAINT lease_plan_timing CHECK ((timing = ANY (ARRAY['arrears'::text, 'advance'::text])))
+);
+
 CREATE TABLE line_revision (
     line_id uuid NOT NULL,
     number integer NOT NULL,
@@ -1031,10 +1825,13 @@ CREATE TABLE line_revision (
     cause text NOT NULL,
     entered_by text NOT NULL,
     entered_at timestamp with time zone NOT NULL,
+    price_plan_version_id uuid,
+    plan_currency text,
     CONSTRAINT line_revision_base_rent CHECK ((base_rent_amount >= 0)),
     CONSTRAINT line_revision_cause CHECK ((cause = ANY (ARRAY['agreed'::text, 'amended'::text, 'capacity_changed'::text, 'escalated'::text, 'relocated'::text, 'resumed'::text, 'suspended'::text, 'transferred'::text]))),
     CONSTRAINT line_revision_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
     CONSTRAINT line_revision_number CHECK ((number > 0)),
+    CONSTRAINT line_revision_plan_published CHECK (((price_plan_version_id IS NULL) = (plan_currency IS NULL))),
     CONSTRAINT line_revision_rated_capacity CHECK ((rated_capacity_mah > 0)),
     CONSTRAINT line_revision_rent CHECK ((rent_amount >= 0)),
     CONSTRAINT line_revision_slot CHECK (((slot >= 1) AND (slot <= 1000)))
@@ -1236,15 +2033,28 @@ END),
     CONSTRAINT party_role_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
-CREATE TABLE placement (
+CREATE TABLE payment (
     id uuid DEFAULT uuidv7() NOT NULL,
-    acceptance_id uuid NOT NULL,
-    line_id uuid NOT NULL,
-    pack_id uuid NOT NULL,
-    during daterange NOT NULL,
-    site_id uuid NOT NULL,
-    slot integer NOT NULL,
-    CONSTRAINT placement_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
+    payer_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    unallocated_amount bigint NOT NULL,
+    received_on date NOT NULL,
+    method text NOT NULL,
+    reference text NOT NULL,
+    note text,
+    automatic boolean NOT NULL,
+    changed_on date NOT NULL,
+    bounced_on date,
+    bounce_reason text,
+    entered_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT payment_bounced CHECK ((((bounced_on IS NULL) = (bounce_reason IS NULL)) AND ((bounced_on IS NULL) OR (unallocated_amount = 0)))),
+    CONSTRAINT payment_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payment_method CHECK ((method = ANY (ARRAY['bank_transfer'::text, 'card'::text, 'cash'::text, 'offset'::text]))),
+    CONSTRAINT payment_positive CHECK ((amount > 0)),
+    CONSTRAINT payment_reference_not_blank CHECK ((btrim(reference) <> ''::text)),
+    CONSTRAINT payment_unallocated CHECK (((unallocated_amount >= 0) AND (unallocated_amount <= amount)))
 );
 
 CREATE TABLE posting (
@@ -1252,7 +2062,6 @@ CREATE TABLE posting (
     account text NOT NULL,
     party_id uuid NOT NULL,
     amount bigint NOT NULL,
-    CONSTRAINT posting_account CHECK ((account = ANY (ARRAY['receivable'::text, 'revenue_rent'::text, 'revenue_fees'::text, 'revenue_sales'::text, 'vat_output'::text]))),
     CONSTRAINT posting_not_zero CHECK ((amount <> 0))
 );
 
@@ -1267,6 +2076,54 @@ CREATE TABLE prefecture (
     longitude double precision NOT NULL,
     latitude double precision NOT NULL,
     CONSTRAINT prefecture_adcode CHECK ((adcode ~ '^[1-9][0-9]{5}$'::text))
+);
+
+CREATE TABLE price_index (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    series text NOT NULL,
+    month date NOT NULL,
+    value numeric(15,6) NOT NULL,
+    published_on date NOT NULL,
+    source text NOT NULL,
+    supersedes_id uuid,
+    is_void boolean NOT NULL,
+    is_current boolean DEFAULT true NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT price_index_first_of_month CHECK ((EXTRACT(day FROM month) = (1)::numeric)),
+    CONSTRAINT price_index_published_afterwards CHECK ((published_on > month)),
+    CONSTRAINT price_index_value CHECK ((value > (0)::numeric)),
+    CONSTRAINT price_index_void_is_of_another CHECK (((NOT is_void) OR (supersedes_id IS NOT NULL)))
+);
+
+CREATE TABLE price_plan (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    code text NOT NULL,
+    name text NOT NULL,
+    name_en text NOT NULL,
+    currency text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT price_plan_currency CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
+CREATE TABLE price_plan_version (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    plan_id uuid NOT NULL,
+    number integer NOT NULL,
+    currency text NOT NULL,
+    valid_from date NOT NULL,
+    components jsonb NOT NULL,
+    state text DEFAULT 'draft'::text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    published_by text,
+    published_at timestamp with time zone,
+    version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT price_plan_version_components CHECK ((jsonb_array_length(components) > 0)),
+    CONSTRAINT price_plan_version_number CHECK ((number > 0)),
+    CONSTRAINT price_plan_version_published CHECK ((((state = 'published'::text) = (published_at IS NOT NULL)) AND ((state = 'published'::text) = (published_by IS NOT NULL)))),
+    CONSTRAINT price_plan_version_state CHECK ((state = ANY (ARRAY['draft'::text, 'published'::text])))
 );
 
 CREATE TABLE qualification (
@@ -1313,6 +2170,27 @@ CREATE TABLE reading (
 )
 PARTITION BY RANGE (at);
 
+CREATE TABLE receivable (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    invoice_id uuid NOT NULL,
+    number text NOT NULL,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    issued_on date NOT NULL,
+    due_on date NOT NULL,
+    amount bigint NOT NULL,
+    open_amount bigint NOT NULL,
+    automatic boolean DEFAULT true NOT NULL,
+    changed_on date NOT NULL,
+    interest_settled boolean DEFAULT false NOT NULL,
+    CONSTRAINT receivable_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT receivable_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'interest'::text, 'dunning_fee'::text]))),
+    CONSTRAINT receivable_not_zero CHECK ((amount <> 0)),
+    CONSTRAINT receivable_of_an_invoice CHECK (((kind = 'invoice'::text) = (id = invoice_id))),
+    CONSTRAINT receivable_open CHECK (((open_amount >= LEAST(amount, (0)::bigint)) AND (open_amount <= GREATEST(amount, (0)::bigint))))
+);
+
 CREATE TABLE recycling_certificate (
     routing_id uuid NOT NULL,
     number text NOT NULL,
@@ -1322,6 +2200,41 @@ CREATE TABLE recycling_certificate (
     nickel_cobalt_manganese_percent numeric(5,2),
     CONSTRAINT recycling_certificate_lithium CHECK (((lithium_percent >= (0)::numeric) AND (lithium_percent <= (100)::numeric))),
     CONSTRAINT recycling_certificate_ncm CHECK (((nickel_cobalt_manganese_percent >= (0)::numeric) AND (nickel_cobalt_manganese_percent <= (100)::numeric)))
+);
+
+CREATE TABLE red_letter (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    einvoice_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    reason text NOT NULL,
+    serial text NOT NULL,
+    state text DEFAULT 'drafted'::text NOT NULL,
+    net_amount bigint NOT NULL,
+    vat_amount bigint NOT NULL,
+    request jsonb NOT NULL,
+    batch_id uuid,
+    confirmation_number text,
+    message text,
+    created_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT red_letter_closed CHECK (((closed_at IS NOT NULL) = (state = ANY (ARRAY['refused'::text, 'lapsed'::text, 'revoked'::text, 'issued'::text])))),
+    CONSTRAINT red_letter_confirmed CHECK (((state <> ALL (ARRAY['confirmed'::text, 'issued'::text])) OR (confirmation_number IS NOT NULL))),
+    CONSTRAINT red_letter_reason CHECK ((reason = ANY (ARRAY['wrong'::text, 'returned'::text, 'service_ended'::text, 'allowance'::text]))),
+    CONSTRAINT red_letter_sent CHECK (((state = ANY (ARRAY['drafted'::text, 'revoked'::text])) OR (batch_id IS NOT NULL))),
+    CONSTRAINT red_letter_serial CHECK ((serial ~ '^[0-9]{20}$'::text)),
+    CONSTRAINT red_letter_state CHECK ((state = ANY (ARRAY['drafted'::text, 'applied'::text, 'confirmed'::text, 'refused'::text, 'lapsed'::text, 'revoked'::text, 'issued'::text]))),
+    CONSTRAINT red_letter_takes_back CHECK ((net_amount < 0))
+);
+
+CREATE TABLE rendered_pdf (
+    sha256 bytea NOT NULL,
+    language text NOT NULL,
+    template text NOT NULL,
+    content bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT rendered_pdf_language CHECK ((language = ANY (ARRAY['en'::text, 'zh'::text]))),
+    CONSTRAINT rendered_pdf_sha256 CHECK ((length(sha256) = 32)),
+    CONSTRAINT rendered_pdf_size CHECK ((length(content) <= 20000000))
 );
 
 CREATE TABLE restatement (
@@ -1399,6 +2312,22 @@ CREATE TABLE site_string (
     CONSTRAINT site_string_system_voltage CHECK ((system_voltage_mv > 0))
 );
 
+CREATE TABLE site_tenancy (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    site_id uuid NOT NULL,
+    during daterange NOT NULL,
+    tenants integer NOT NULL,
+    is_anchor boolean NOT NULL,
+    supersedes_id uuid,
+    is_void boolean NOT NULL,
+    is_current boolean DEFAULT true NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT site_tenancy_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
+    CONSTRAINT site_tenancy_tenants CHECK (((tenants >= 1) AND (tenants <= 20))),
+    CONSTRAINT site_tenancy_void_is_of_another CHECK (((NOT is_void) OR (supersedes_id IS NOT NULL)))
+);
+
 CREATE TABLE subject (
     id uuid NOT NULL,
     kind text NOT NULL,
@@ -1442,6 +2371,33 @@ ALTER TABLE ONLY acceptance
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY account
+    ADD CONSTRAINT account_name_en_once UNIQUE (name_en);
+
+ALTER TABLE ONLY account
+    ADD CONSTRAINT account_name_once UNIQUE (name);
+
+ALTER TABLE ONLY account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (code);
+
+ALTER TABLE ONLY accounting_period
+    ADD CONSTRAINT accounting_period_once UNIQUE (month);
+
+ALTER TABLE ONLY accounting_period
+    ADD CONSTRAINT accounting_period_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_identity UNIQUE (id, receivable_id, source, amount);
+
+ALTER TABLE ONLY allocation_order
+    ADD CONSTRAINT allocation_order_pkey PRIMARY KEY (party_id);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_reversed_once UNIQUE (reverses_id);
+
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
 
@@ -1457,11 +2413,23 @@ ALTER TABLE ONLY attachment
 ALTER TABLE ONLY attachment
     ADD CONSTRAINT attachment_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY billing_chunk
+    ADD CONSTRAINT billing_chunk_once PRIMARY KEY (run_id, stage, number);
+
+ALTER TABLE ONLY billing_hold
+    ADD CONSTRAINT billing_hold_once PRIMARY KEY (run_id, line_id, code);
+
+ALTER TABLE ONLY billing_item
+    ADD CONSTRAINT billing_item_once PRIMARY KEY (run_id, contract_id);
+
 ALTER TABLE ONLY billing_run
-    ADD CONSTRAINT billing_run_once UNIQUE (period);
+    ADD CONSTRAINT billing_run_once UNIQUE NULLS NOT DISTINCT (as_of, buyer_id);
 
 ALTER TABLE ONLY billing_run
     ADD CONSTRAINT billing_run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing_stage
+    ADD CONSTRAINT billing_stage_once PRIMARY KEY (run_id, stage);
 
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pkey PRIMARY KEY (id);
@@ -1471,6 +2439,12 @@ ALTER TABLE ONLY capacity_test
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_days_once EXCLUDE USING gist (line_id WITH =, component WITH =, during WITH &&) WHERE (((reverses_id IS NULL) AND (NOT is_reversed)));
+
+ALTER TABLE ONLY charge_dispute
+    ADD CONSTRAINT charge_dispute_fee_once UNIQUE (fee_id);
+
+ALTER TABLE ONLY charge_dispute
+    ADD CONSTRAINT charge_dispute_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_pkey PRIMARY KEY (id);
@@ -1483,6 +2457,9 @@ ALTER TABLE ONLY clock
 
 ALTER TABLE ONLY contact
     ADD CONSTRAINT contact_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY contract
+    ADD CONSTRAINT contract_id_currency UNIQUE (id, currency);
 
 ALTER TABLE ONLY contract
     ADD CONSTRAINT contract_id_lessee UNIQUE (id, lessee_id);
@@ -1520,6 +2497,21 @@ ALTER TABLE ONLY custom_field
 ALTER TABLE ONLY custom_value
     ADD CONSTRAINT custom_value_once PRIMARY KEY (field_id, subject_id);
 
+ALTER TABLE ONLY deposit
+    ADD CONSTRAINT deposit_identity UNIQUE (contract_id, party_id, currency);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_identity UNIQUE (id, contract_id, kind, amount);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_reversed_once UNIQUE (reverses_id);
+
+ALTER TABLE ONLY deposit
+    ADD CONSTRAINT deposit_pkey PRIMARY KEY (contract_id);
+
 ALTER TABLE ONLY disposition
     ADD CONSTRAINT disposition_identity UNIQUE (id, pack_id);
 
@@ -1535,14 +2527,56 @@ ALTER TABLE ONLY domain_event
 ALTER TABLE ONLY domain_event
     ADD CONSTRAINT domain_event_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY dunning_notice
+    ADD CONSTRAINT dunning_notice_once UNIQUE (receivable_id, step_id);
+
+ALTER TABLE ONLY dunning_notice
+    ADD CONSTRAINT dunning_notice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY dunning_pause
+    ADD CONSTRAINT dunning_pause_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY dunning_step
+    ADD CONSTRAINT dunning_step_number_once UNIQUE (number);
+
+ALTER TABLE ONLY dunning_step
+    ADD CONSTRAINT dunning_step_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY duty
     ADD CONSTRAINT duty_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY einvoice_answer_file
+    ADD CONSTRAINT einvoice_answer_file_pkey PRIMARY KEY (sha256);
+
+ALTER TABLE ONLY einvoice_batch
+    ADD CONSTRAINT einvoice_batch_name_once UNIQUE (name);
+
+ALTER TABLE ONLY einvoice_batch
+    ADD CONSTRAINT einvoice_batch_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY einvoice_item
+    ADD CONSTRAINT einvoice_item_id UNIQUE (id);
+
+ALTER TABLE ONLY einvoice_item
+    ADD CONSTRAINT einvoice_item_pkey PRIMARY KEY (component);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_number_once UNIQUE (number);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY einvoice_quota
+    ADD CONSTRAINT einvoice_quota_id UNIQUE (id);
+
+ALTER TABLE ONLY einvoice_quota
+    ADD CONSTRAINT einvoice_quota_pkey PRIMARY KEY (month);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_serial_once UNIQUE (serial);
+
 ALTER TABLE ONLY event_subject
     ADD CONSTRAINT event_subject_once PRIMARY KEY (event_id, subject_id);
-
-ALTER TABLE ONLY fee
-    ADD CONSTRAINT fee_once UNIQUE (line_id, component, owed_on);
 
 ALTER TABLE ONLY fee
     ADD CONSTRAINT fee_pkey PRIMARY KEY (id);
@@ -1568,17 +2602,35 @@ ALTER TABLE ONLY inspection
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY invoice
-    ADD CONSTRAINT invoice_number_once UNIQUE (number);
+ALTER TABLE ONLY interest_accrual
+    ADD CONSTRAINT interest_accrual_once UNIQUE (invoice_id, month, correction);
+
+ALTER TABLE ONLY interest_accrual
+    ADD CONSTRAINT interest_accrual_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY interest_terms
+    ADD CONSTRAINT interest_terms_once UNIQUE NULLS NOT DISTINCT (party_id, from_on);
+
+ALTER TABLE ONLY interest_terms
+    ADD CONSTRAINT interest_terms_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY invoice
-    ADD CONSTRAINT invoice_once UNIQUE (lessee_id, period, currency);
+    ADD CONSTRAINT invoice_credited_once UNIQUE (credits_id);
+
+ALTER TABLE ONLY invoice_delivery
+    ADD CONSTRAINT invoice_delivery_once PRIMARY KEY (invoice_id, channel);
+
+ALTER TABLE ONLY invoice_document
+    ADD CONSTRAINT invoice_document_pkey PRIMARY KEY (invoice_id);
 
 ALTER TABLE ONLY invoice
     ADD CONSTRAINT invoice_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY invoice_series
-    ADD CONSTRAINT invoice_series_pkey PRIMARY KEY (series, year);
+    ADD CONSTRAINT invoice_series_once UNIQUE NULLS NOT DISTINCT (seller_id, series, year);
+
+ALTER TABLE ONLY invoice_sum
+    ADD CONSTRAINT invoice_sum_once PRIMARY KEY (invoice_id, kind, vat_mode, vat_percent);
 
 ALTER TABLE ONLY invoice_vat
     ADD CONSTRAINT invoice_vat_once PRIMARY KEY (invoice_id, vat_percent);
@@ -1598,6 +2650,15 @@ ALTER TABLE ONLY journal_entry
 ALTER TABLE ONLY journal_entry
     ADD CONSTRAINT journal_entry_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY lease_classification
+    ADD CONSTRAINT lease_classification_once UNIQUE (contract_id, number);
+
+ALTER TABLE ONLY lease_classification
+    ADD CONSTRAINT lease_classification_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lease_component
+    ADD CONSTRAINT lease_component_pkey PRIMARY KEY (line_id, classification_id);
+
 ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_id_contract UNIQUE (id, contract_id);
 
@@ -1606,6 +2667,15 @@ ALTER TABLE ONLY lease_line
 
 ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lease_month
+    ADD CONSTRAINT lease_month_once UNIQUE (contract_id, month);
+
+ALTER TABLE ONLY lease_month
+    ADD CONSTRAINT lease_month_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lease_plan
+    ADD CONSTRAINT lease_plan_pkey PRIMARY KEY (line_id, number);
 
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_one_a_day UNIQUE (line_id, during WITHOUT OVERLAPS);
@@ -1616,11 +2686,17 @@ ALTER TABLE ONLY line_revision
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_slot_once UNIQUE (contract_id, site_id, slot, during WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY meter_reading
+    ADD CONSTRAINT meter_reading_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY note
     ADD CONSTRAINT note_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY outage
+    ADD CONSTRAINT outage_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_code_once UNIQUE (code);
@@ -1694,6 +2770,15 @@ ALTER TABLE ONLY party_role
 ALTER TABLE ONLY party_role
     ADD CONSTRAINT party_role_one_at_a_time PRIMARY KEY (party_id, role, valid WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY payment
+    ADD CONSTRAINT payment_identity UNIQUE (id, payer_id, currency);
+
+ALTER TABLE ONLY payment
+    ADD CONSTRAINT payment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payment
+    ADD CONSTRAINT payment_reference_once UNIQUE (payer_id, reference);
+
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_line_once UNIQUE (line_id, during WITHOUT OVERLAPS);
 
@@ -1712,6 +2797,27 @@ ALTER TABLE ONLY posting
 ALTER TABLE ONLY prefecture
     ADD CONSTRAINT prefecture_pkey PRIMARY KEY (adcode);
 
+ALTER TABLE ONLY price_index
+    ADD CONSTRAINT price_index_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY price_plan
+    ADD CONSTRAINT price_plan_code_once UNIQUE (code);
+
+ALTER TABLE ONLY price_plan
+    ADD CONSTRAINT price_plan_id_currency UNIQUE (id, currency);
+
+ALTER TABLE ONLY price_plan
+    ADD CONSTRAINT price_plan_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY price_plan_version
+    ADD CONSTRAINT price_plan_version_id_currency UNIQUE (id, currency);
+
+ALTER TABLE ONLY price_plan_version
+    ADD CONSTRAINT price_plan_version_number_once UNIQUE (plan_id, number);
+
+ALTER TABLE ONLY price_plan_version
+    ADD CONSTRAINT price_plan_version_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_id UNIQUE (id);
 
@@ -1727,11 +2833,26 @@ ALTER TABLE ONLY quote
 ALTER TABLE ONLY reading
     ADD CONSTRAINT reading_once PRIMARY KEY (pack_id, at);
 
+ALTER TABLE ONLY receivable
+    ADD CONSTRAINT receivable_identity UNIQUE (id, party_id, currency);
+
+ALTER TABLE ONLY receivable
+    ADD CONSTRAINT receivable_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_number_once UNIQUE (recycler_id, number);
 
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_pkey PRIMARY KEY (routing_id);
+
+ALTER TABLE ONLY red_letter
+    ADD CONSTRAINT red_letter_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY red_letter
+    ADD CONSTRAINT red_letter_serial_once UNIQUE (serial);
+
+ALTER TABLE ONLY rendered_pdf
+    ADD CONSTRAINT rendered_pdf_once PRIMARY KEY (sha256, language, template);
 
 ALTER TABLE ONLY restatement
     ADD CONSTRAINT restatement_pkey PRIMARY KEY (id);
@@ -1754,6 +2875,12 @@ ALTER TABLE ONLY site_string
 ALTER TABLE ONLY site_string
     ADD CONSTRAINT site_string_slot_once EXCLUDE USING gist (site_id WITH =, slots WITH &&);
 
+ALTER TABLE ONLY site_tenancy
+    ADD CONSTRAINT site_tenancy_one_a_day EXCLUDE USING gist (site_id WITH =, during WITH &&) WHERE ((is_current AND (NOT is_void)));
+
+ALTER TABLE ONLY site_tenancy
+    ADD CONSTRAINT site_tenancy_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY subject
     ADD CONSTRAINT subject_identity UNIQUE (id, kind);
 
@@ -1771,27 +2898,67 @@ ALTER TABLE ONLY trace_record
 
 CREATE INDEX acceptance_by_pack ON acceptance USING btree (pack_id, accepted_on) INCLUDE (tested_capacity_mah);
 
+CREATE INDEX allocation_by_contract ON allocation USING btree (contract_id) WHERE (contract_id IS NOT NULL);
+
+CREATE INDEX allocation_by_credit ON allocation USING btree (credit_id) WHERE (credit_id IS NOT NULL);
+
+CREATE INDEX allocation_by_party ON allocation USING btree (party_id, id);
+
+CREATE INDEX allocation_by_payment ON allocation USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX allocation_by_receivable ON allocation USING btree (receivable_id);
+
 CREATE INDEX attachment_by_content ON attachment USING btree (held_sha256) WHERE (held_sha256 IS NOT NULL);
 
 CREATE INDEX attachment_by_subject ON attachment USING btree (subject_id, id);
+
+CREATE INDEX billing_chunk_pending ON billing_chunk USING btree (run_id, stage, number) WHERE (state = 'pending'::text);
+
+CREATE INDEX billing_item_by_contract ON billing_item USING btree (contract_id, billing_on);
+
+CREATE INDEX billing_item_by_invoice ON billing_item USING btree (invoice_id);
+
+CREATE INDEX billing_item_trouble ON billing_item USING btree (run_id, state) WHERE (state = ANY (ARRAY['failed'::text, 'parked'::text]));
 
 CREATE INDEX capacity_test_by_pack ON capacity_test USING btree (pack_id, id);
 
 CREATE INDEX capacity_test_full ON capacity_test USING btree (pack_id, tested_on, id) WHERE (capacity_mah IS NOT NULL);
 
+CREATE INDEX charge_by_contract ON charge USING btree (contract_id);
+
 CREATE INDEX charge_by_invoice ON charge USING btree (invoice_id, id);
 
-CREATE INDEX charge_by_line ON charge USING btree (line_id, upper(during)) WHERE ((component = 'rent'::text) AND (reverses_id IS NULL) AND (NOT is_reversed));
+CREATE INDEX charge_dispute_by_charge ON charge_dispute USING btree (charge_id);
+
+CREATE UNIQUE INDEX charge_dispute_open_once ON charge_dispute USING btree (charge_id) WHERE (state = 'open'::text);
 
 CREATE UNIQUE INDEX charge_fee_once ON charge USING btree (fee_id) WHERE ((reverses_id IS NULL) AND (NOT is_reversed));
+
+CREATE UNIQUE INDEX charge_once ON charge USING btree (line_id, component, lower(during), revision) WHERE ((reverses_id IS NULL) AND (fee_id IS NULL));
 
 CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
 
+CREATE INDEX custody_by_line ON custody USING btree (line_id) WHERE (state = 'leased'::text);
+
 CREATE INDEX custom_value_by_subject ON custom_value USING btree (subject_id);
 
+CREATE INDEX deposit_by_party ON deposit USING btree (party_id);
+
+CREATE INDEX deposit_movement_by_contract ON deposit_movement USING btree (contract_id, id);
+
+CREATE INDEX deposit_movement_by_party ON deposit_movement USING btree (party_id);
+
+CREATE INDEX deposit_movement_by_payment ON deposit_movement USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
 CREATE INDEX domain_event_in_order ON domain_event USING btree (xact, id);
+
+CREATE INDEX dunning_notice_by_step ON dunning_notice USING btree (step_id);
+
+CREATE INDEX dunning_pause_by_invoice ON dunning_pause USING btree (invoice_id);
+
+CREATE INDEX dunning_pause_by_party ON dunning_pause USING btree (party_id);
 
 CREATE INDEX duty_by_due ON duty USING btree (due_on, id) WHERE (closed_on IS NULL);
 
@@ -1799,7 +2966,29 @@ CREATE INDEX duty_by_line ON duty USING btree (line_id);
 
 CREATE UNIQUE INDEX duty_one_open ON duty USING btree (pack_id, kind) WHERE (closed_on IS NULL);
 
+CREATE INDEX einvoice_batch_unsent ON einvoice_batch USING btree (id) WHERE (sent_at IS NULL);
+
+CREATE INDEX einvoice_by_batch ON einvoice USING btree (batch_id);
+
+CREATE INDEX einvoice_by_day ON einvoice USING btree (created_at);
+
+CREATE INDEX einvoice_by_invoice ON einvoice USING btree (invoice_id, id);
+
+CREATE INDEX einvoice_by_state ON einvoice USING btree (state, id);
+
+CREATE UNIQUE INDEX einvoice_once ON einvoice USING btree (invoice_id) WHERE ((red_letter_id IS NULL) AND (state <> 'rejected'::text));
+
+CREATE UNIQUE INDEX einvoice_red_once ON einvoice USING btree (red_letter_id) WHERE (state <> 'rejected'::text);
+
+CREATE INDEX einvoice_waiting ON einvoice USING btree (id) WHERE ((state = 'drafted'::text) AND (batch_id IS NULL));
+
 CREATE INDEX event_subject_in_order ON event_subject USING btree (subject_id, happened_on, recorded_at, event_id);
+
+CREATE INDEX fee_by_charge ON fee USING btree (charge_id) WHERE (charge_id IS NOT NULL);
+
+CREATE INDEX fee_by_contract ON fee USING btree (contract_id);
+
+CREATE UNIQUE INDEX fee_once ON fee USING btree (line_id, component, owed_on) WHERE (component <> 'adjustment'::text);
 
 CREATE INDEX health_check_estimates ON health_check USING btree (pack_id, as_of) INCLUDE (lower_mah) WHERE (lower_mah IS NOT NULL);
 
@@ -1809,19 +2998,45 @@ CREATE INDEX incident_by_line ON incident USING btree (line_id, id);
 
 CREATE UNIQUE INDEX incident_pack_lost_once ON incident USING btree (pack_id) WHERE ((kind = ANY (ARRAY['missing'::text, 'stolen'::text])) AND (found_on IS NULL));
 
+CREATE INDEX interest_accrual_by_party ON interest_accrual USING btree (party_id, id);
+
+CREATE INDEX invoice_by_buyer ON invoice USING btree (buyer_id, id);
+
 CREATE INDEX invoice_by_run ON invoice USING btree (run_id, state);
 
+CREATE UNIQUE INDEX invoice_draft_once ON invoice USING btree (run_id, seller_id, buyer_id, currency) NULLS NOT DISTINCT WHERE ((state = 'draft'::text) AND (held_because IS NULL) AND (run_id IS NOT NULL));
+
+CREATE UNIQUE INDEX invoice_number_once ON invoice USING btree (seller_id, number) NULLS NOT DISTINCT WHERE (number IS NOT NULL);
+
 CREATE INDEX job_run_unfinished ON job_run USING btree (as_of, job) WHERE (state = ANY (ARRAY['due'::text, 'running'::text, 'failed'::text]));
+
+CREATE INDEX journal_entry_by_day ON journal_entry USING btree (posted_on);
+
+CREATE INDEX lease_component_by_classification ON lease_component USING btree (classification_id);
 
 CREATE INDEX lease_line_by_contract ON lease_line USING btree (contract_id, id);
 
 CREATE INDEX lease_line_to_bill ON lease_line USING btree (lessee_id, id) WHERE (started_on IS NOT NULL);
 
+CREATE INDEX lease_plan_by_contract ON lease_plan USING btree (contract_id, line_id, number);
+
 CREATE INDEX line_revision_by_contract ON line_revision USING btree (contract_id, line_id);
+
+CREATE INDEX line_revision_by_plan ON line_revision USING btree (price_plan_version_id) WHERE (price_plan_version_id IS NOT NULL);
 
 CREATE INDEX line_revision_by_site ON line_revision USING btree (site_id, slot);
 
+CREATE INDEX line_revision_with_plan ON line_revision USING btree (contract_id) WHERE (price_plan_version_id IS NOT NULL);
+
+CREATE INDEX meter_reading_by_pack ON meter_reading USING btree (pack_id, id);
+
+CREATE UNIQUE INDEX meter_reading_once ON meter_reading USING btree (pack_id, measure, at) WHERE (is_current AND (NOT is_void));
+
 CREATE INDEX note_by_subject ON note USING btree (subject_id, id);
+
+CREATE INDEX outage_by_line ON outage USING gist (line_id, during) WHERE (is_current AND (NOT is_void));
+
+CREATE INDEX outage_by_site ON outage USING gist (site_id, during) WHERE (is_current AND (NOT is_void));
 
 CREATE INDEX outlet_by_prefecture ON outlet USING btree (adcode, code);
 
@@ -1893,11 +3108,41 @@ CREATE INDEX party_by_parent ON party USING btree (parent_id, id);
 
 CREATE UNIQUE INDEX party_one_lessor ON party USING btree (kind) WHERE (kind = 'lessor'::text);
 
+CREATE INDEX payment_by_payer ON payment USING btree (payer_id, id);
+
+CREATE INDEX payment_with_credit ON payment USING btree (payer_id, currency, received_on) WHERE (unallocated_amount > 0);
+
 CREATE INDEX placement_by_line ON placement USING btree (line_id);
 
 CREATE INDEX placement_by_pack ON placement USING btree (pack_id);
 
+CREATE INDEX posting_by_party ON posting USING btree (party_id, entry_id);
+
+CREATE UNIQUE INDEX price_index_once ON price_index USING btree (series, month) WHERE (is_current AND (NOT is_void));
+
 CREATE INDEX quote_by_lessee ON quote USING btree (lessee_id, id);
+
+CREATE INDEX receivable_by_change ON receivable USING btree (changed_on);
+
+CREATE INDEX receivable_by_invoice ON receivable USING btree (invoice_id);
+
+CREATE INDEX receivable_by_party ON receivable USING btree (party_id, id);
+
+CREATE INDEX receivable_interest ON receivable USING btree (id) WHERE ((kind = 'invoice'::text) AND (amount > 0) AND (NOT interest_settled));
+
+CREATE INDEX receivable_open_by_party ON receivable USING btree (party_id, currency, due_on) WHERE (open_amount <> 0);
+
+CREATE INDEX receivable_overdue ON receivable USING btree (id) WHERE ((kind = 'invoice'::text) AND (open_amount > 0));
+
+CREATE INDEX red_letter_by_batch ON red_letter USING btree (batch_id);
+
+CREATE INDEX red_letter_by_einvoice ON red_letter USING btree (einvoice_id, id);
+
+CREATE UNIQUE INDEX red_letter_once ON red_letter USING btree (einvoice_id, credit_note_id) WHERE (state <> ALL (ARRAY['refused'::text, 'lapsed'::text, 'revoked'::text]));
+
+CREATE INDEX red_letter_waiting ON red_letter USING btree (id) WHERE ((state = 'drafted'::text) AND (batch_id IS NULL));
+
+CREATE INDEX rendered_pdf_by_age ON rendered_pdf USING btree (created_at);
 
 CREATE INDEX restatement_open ON restatement USING btree (line_id) WHERE (NOT settled);
 
@@ -1911,9 +3156,15 @@ CREATE UNIQUE INDEX site_vin_once ON site USING btree (vin) WHERE (left_on IS NU
 
 CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
 
+CREATE TRIGGER allocation_append_only BEFORE DELETE OR UPDATE ON allocation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER allocation_counts AFTER INSERT ON allocation FOR EACH ROW EXECUTE FUNCTION count_allocation();
+
 CREATE TRIGGER attachment_append_only BEFORE DELETE OR UPDATE ON attachment FOR EACH ROW EXECUTE FUNCTION refuse_change_except('removed_at', 'removed_by', 'removal_reason', 'held_sha256');
 
 CREATE TRIGGER capacity_test_append_only BEFORE DELETE OR UPDATE ON capacity_test FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER capacity_test_restates AFTER INSERT ON capacity_test FOR EACH ROW WHEN ((new.depth_percent = 100)) EXECUTE FUNCTION note_tests_restated();
 
 CREATE TRIGGER charge_append_only BEFORE DELETE OR UPDATE ON charge FOR EACH ROW EXECUTE FUNCTION refuse_change_of_charge();
 
@@ -1921,29 +3172,69 @@ CREATE TRIGGER charge_on_open_invoice AFTER INSERT ON charge REFERENCING NEW TAB
 
 CREATE TRIGGER clock_never_goes_back BEFORE UPDATE ON clock FOR EACH ROW EXECUTE FUNCTION refuse_clock_going_back();
 
-CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN (((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent))) EXECUTE FUNCTION note_terms_restated();
+CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN ((((((((((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent)) OR (old.billing_alignment IS DISTINCT FROM new.billing_alignment)) OR (old.billing_timing IS DISTINCT FROM new.billing_timing)) OR (old.billing_frequency IS DISTINCT FROM new.billing_frequency)) OR (old.billing_day IS DISTINCT FROM new.billing_day)) OR (old.billing_anchor_on IS DISTINCT FROM new.billing_anchor_on)) OR (old.billing_end_of_month IS DISTINCT FROM new.billing_end_of_month)) OR (old.proration IS DISTINCT FROM new.proration))) EXECUTE FUNCTION note_terms_restated();
 
 CREATE TRIGGER contract_revision_restates AFTER INSERT ON contract_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_terms_restated();
+
+CREATE TRIGGER deposit_movement_append_only BEFORE DELETE OR UPDATE ON deposit_movement FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER deposit_movement_counts AFTER INSERT ON deposit_movement FOR EACH ROW EXECUTE FUNCTION count_deposit_movement();
+
+CREATE TRIGGER deposit_posted_in_order BEFORE UPDATE OF changed_on ON deposit FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
 
 CREATE TRIGGER domain_event_append_only BEFORE DELETE OR UPDATE ON domain_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER domain_event_notes_subjects AFTER INSERT ON domain_event REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION note_subjects();
 
+CREATE TRIGGER dunning_notice_append_only BEFORE DELETE OR UPDATE ON dunning_notice FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER event_subject_append_only BEFORE DELETE OR UPDATE ON event_subject FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER fee_append_only BEFORE DELETE OR UPDATE ON fee FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER interest_accrual_append_only BEFORE DELETE OR UPDATE ON interest_accrual FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER interest_terms_append_only BEFORE DELETE OR UPDATE ON interest_terms FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER invoice_document_append_only BEFORE DELETE OR UPDATE ON invoice_document FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER invoice_drafted_is_owed AFTER INSERT ON invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_receivables();
+
 CREATE TRIGGER invoice_final_is_immutable BEFORE DELETE OR UPDATE ON invoice FOR EACH ROW EXECUTE FUNCTION refuse_change_of_final_invoice();
+
+CREATE TRIGGER invoice_final_is_owed AFTER UPDATE ON invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_receivables();
+
+CREATE TRIGGER invoice_sum_of_a_draft BEFORE DELETE OR UPDATE ON invoice_sum FOR EACH ROW EXECUTE FUNCTION refuse_sum_of_final_invoice();
 
 CREATE TRIGGER invoice_vat_append_only BEFORE DELETE OR UPDATE ON invoice_vat FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER journal_entry_append_only BEFORE DELETE OR UPDATE ON journal_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER line_revision_changes AFTER UPDATE ON line_revision FOR EACH ROW WHEN ((((old.rent_amount IS DISTINCT FROM new.rent_amount) OR (old.suspended IS DISTINCT FROM new.suspended)) OR (old.site_id IS DISTINCT FROM new.site_id))) EXECUTE FUNCTION note_revision_restated();
+CREATE TRIGGER lease_classification_append_only BEFORE DELETE OR UPDATE ON lease_classification FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER lease_component_append_only BEFORE DELETE OR UPDATE ON lease_component FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER lease_month_append_only BEFORE DELETE OR UPDATE ON lease_month FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER lease_plan_append_only BEFORE DELETE OR UPDATE ON lease_plan FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER line_revision_changes AFTER UPDATE ON line_revision FOR EACH ROW WHEN (((((old.rent_amount IS DISTINCT FROM new.rent_amount) OR (old.suspended IS DISTINCT FROM new.suspended)) OR (old.site_id IS DISTINCT FROM new.site_id)) OR (old.price_plan_version_id IS DISTINCT FROM new.price_plan_version_id))) EXECUTE FUNCTION note_revision_restated();
 
 CREATE TRIGGER line_revision_restates AFTER INSERT ON line_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_stay_restated();
 
+CREATE TRIGGER meter_reading_append_only BEFORE DELETE OR UPDATE ON meter_reading FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
+
+CREATE TRIGGER meter_reading_restates AFTER INSERT ON meter_reading FOR EACH ROW EXECUTE FUNCTION note_readings_restated();
+
+CREATE TRIGGER meter_reading_supersedes BEFORE INSERT ON meter_reading FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
+
 CREATE TRIGGER note_append_only BEFORE DELETE OR UPDATE ON note FOR EACH ROW EXECUTE FUNCTION refuse_change_except('struck_at', 'struck_by', 'strike_reason');
+
+CREATE TRIGGER outage_append_only BEFORE DELETE OR UPDATE ON outage FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
+
+CREATE TRIGGER outage_restates AFTER INSERT ON outage FOR EACH ROW EXECUTE FUNCTION note_outages_restated();
+
+CREATE TRIGGER outage_supersedes BEFORE INSERT ON outage FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
 
 CREATE TRIGGER pack_code_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_code FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
 
@@ -1955,15 +3246,37 @@ CREATE TRIGGER part_stay_takes_code BEFORE INSERT OR UPDATE OF part_id ON part_s
 
 CREATE TRIGGER part_stay_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
 
+CREATE TRIGGER payment_fixed BEFORE DELETE OR UPDATE ON payment FOR EACH ROW EXECUTE FUNCTION refuse_change_of_payment();
+
+CREATE TRIGGER payment_posted_in_order BEFORE UPDATE OF changed_on ON payment FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
+
 CREATE TRIGGER placement_names_holder AFTER INSERT OR DELETE OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_holder();
 
 CREATE TRIGGER placement_restates AFTER INSERT OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_stay_restated();
 
 CREATE TRIGGER posting_append_only BEFORE DELETE OR UPDATE ON posting FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE CONSTRAINT TRIGGER posting_entry_balances AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_entry();
+CREATE TRIGGER posting_entry_balances AFTER INSERT ON posting REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_unbalanced_entries();
+
+CREATE TRIGGER posting_month_open AFTER INSERT ON posting REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_posting_in_closed_month();
+
+CREATE TRIGGER price_index_append_only BEFORE DELETE OR UPDATE ON price_index FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
+
+CREATE TRIGGER price_index_supersedes BEFORE INSERT ON price_index FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
+
+CREATE TRIGGER price_plan_version_immutable BEFORE DELETE OR UPDATE ON price_plan_version FOR EACH ROW EXECUTE FUNCTION refuse_change_of_published();
 
 CREATE TRIGGER quote_fixed BEFORE DELETE OR UPDATE ON quote FOR EACH ROW EXECUTE FUNCTION refuse_change_of_quote();
+
+CREATE TRIGGER receivable_fixed BEFORE DELETE OR UPDATE ON receivable FOR EACH ROW EXECUTE FUNCTION refuse_change_of_receivable();
+
+CREATE TRIGGER receivable_posted_in_order BEFORE UPDATE OF changed_on ON receivable FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
+
+CREATE TRIGGER site_tenancy_append_only BEFORE DELETE OR UPDATE ON site_tenancy FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
+
+CREATE TRIGGER site_tenancy_restates AFTER INSERT ON site_tenancy FOR EACH ROW EXECUTE FUNCTION note_tenancies_restated();
+
+CREATE TRIGGER site_tenancy_supersedes BEFORE INSERT ON site_tenancy FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
 
 CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -1981,6 +3294,24 @@ ALTER TABLE ONLY acceptance
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_within_term FOREIGN KEY (contract_id, PERIOD accepted) REFERENCES contract_term(contract_id, PERIOD during);
 
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_from_its_credit FOREIGN KEY (credit_id, party_id, currency) REFERENCES receivable(id, party_id, currency);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_from_its_deposit FOREIGN KEY (contract_id, party_id, currency) REFERENCES deposit(contract_id, party_id, currency);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_from_its_payer FOREIGN KEY (payment_id, party_id, currency) REFERENCES payment(id, payer_id, currency);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_of_the_party FOREIGN KEY (receivable_id, party_id, currency) REFERENCES receivable(id, party_id, currency);
+
+ALTER TABLE ONLY allocation_order
+    ADD CONSTRAINT allocation_order_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY allocation
+    ADD CONSTRAINT allocation_reversal_mirrors FOREIGN KEY (reverses_id, receivable_id, source, taken_back_amount) REFERENCES allocation(id, receivable_id, source, amount);
+
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
 
@@ -1990,8 +3321,38 @@ ALTER TABLE ONLY attachment
 ALTER TABLE ONLY attachment
     ADD CONSTRAINT attachment_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
 
+ALTER TABLE ONLY billing_chunk
+    ADD CONSTRAINT billing_chunk_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
+ALTER TABLE ONLY billing_hold
+    ADD CONSTRAINT billing_hold_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY billing_hold
+    ADD CONSTRAINT billing_hold_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
+ALTER TABLE ONLY billing_item
+    ADD CONSTRAINT billing_item_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY billing_item
+    ADD CONSTRAINT billing_item_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY billing_item
+    ADD CONSTRAINT billing_item_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
+ALTER TABLE ONLY billing_run
+    ADD CONSTRAINT billing_run_buyer_id_fkey FOREIGN KEY (buyer_id) REFERENCES party(id);
+
+ALTER TABLE ONLY billing_stage
+    ADD CONSTRAINT billing_stage_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY charge_dispute
+    ADD CONSTRAINT charge_dispute_charge_id_fkey FOREIGN KEY (charge_id) REFERENCES charge(id);
+
+ALTER TABLE ONLY charge_dispute
+    ADD CONSTRAINT charge_dispute_fee_id_fkey FOREIGN KEY (fee_id) REFERENCES fee(id);
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_fee_id_fkey FOREIGN KEY (fee_id) REFERENCES fee(id);
@@ -2044,8 +3405,35 @@ ALTER TABLE ONLY custom_value
 ALTER TABLE ONLY custom_value
     ADD CONSTRAINT custom_value_of_its_subject FOREIGN KEY (subject_id, kind) REFERENCES subject(id, kind);
 
+ALTER TABLE ONLY deposit
+    ADD CONSTRAINT deposit_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_from_its_payer FOREIGN KEY (payment_id, party_id, currency) REFERENCES payment(id, payer_id, currency);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_of_the_party FOREIGN KEY (contract_id, party_id, currency) REFERENCES deposit(contract_id, party_id, currency);
+
+ALTER TABLE ONLY deposit_movement
+    ADD CONSTRAINT deposit_movement_reversal_mirrors FOREIGN KEY (reverses_id, contract_id, kind, taken_back_amount) REFERENCES deposit_movement(id, contract_id, kind, amount);
+
+ALTER TABLE ONLY deposit
+    ADD CONSTRAINT deposit_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
 ALTER TABLE ONLY disposition
     ADD CONSTRAINT disposition_inspected FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
+
+ALTER TABLE ONLY dunning_notice
+    ADD CONSTRAINT dunning_notice_receivable_id_fkey FOREIGN KEY (receivable_id) REFERENCES receivable(id);
+
+ALTER TABLE ONLY dunning_notice
+    ADD CONSTRAINT dunning_notice_step_id_fkey FOREIGN KEY (step_id) REFERENCES dunning_step(id);
+
+ALTER TABLE ONLY dunning_pause
+    ADD CONSTRAINT dunning_pause_invoice FOREIGN KEY (invoice_id) REFERENCES receivable(id);
+
+ALTER TABLE ONLY dunning_pause
+    ADD CONSTRAINT dunning_pause_party FOREIGN KEY (party_id) REFERENCES party(id);
 
 ALTER TABLE ONLY duty
     ADD CONSTRAINT duty_health_check_id_fkey FOREIGN KEY (health_check_id) REFERENCES health_check(id);
@@ -2055,6 +3443,18 @@ ALTER TABLE ONLY duty
 
 ALTER TABLE ONLY duty
     ADD CONSTRAINT duty_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES einvoice_batch(id);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY einvoice
+    ADD CONSTRAINT einvoice_of_a_red_letter FOREIGN KEY (red_letter_id) REFERENCES red_letter(id);
+
+ALTER TABLE ONLY fee
+    ADD CONSTRAINT fee_charge_id_fkey FOREIGN KEY (charge_id) REFERENCES charge(id);
 
 ALTER TABLE ONLY fee
     ADD CONSTRAINT fee_of_the_line FOREIGN KEY (line_id, contract_id, lessee_id) REFERENCES lease_line(id, contract_id, lessee_id);
@@ -2080,17 +3480,53 @@ ALTER TABLE ONLY incident
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY interest_accrual
+    ADD CONSTRAINT interest_accrual_of_the_party FOREIGN KEY (invoice_id, party_id, currency) REFERENCES receivable(id, party_id, currency);
+
+ALTER TABLE ONLY interest_accrual
+    ADD CONSTRAINT interest_accrual_terms_id_fkey FOREIGN KEY (terms_id) REFERENCES interest_terms(id);
+
+ALTER TABLE ONLY interest_terms
+    ADD CONSTRAINT interest_terms_party FOREIGN KEY (party_id) REFERENCES party(id);
+
 ALTER TABLE ONLY invoice
-    ADD CONSTRAINT invoice_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+    ADD CONSTRAINT invoice_buyer_id_fkey FOREIGN KEY (buyer_id) REFERENCES party(id);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_credits_id_fkey FOREIGN KEY (credits_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY invoice_delivery
+    ADD CONSTRAINT invoice_delivery_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY invoice_document
+    ADD CONSTRAINT invoice_document_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
 ALTER TABLE ONLY invoice
     ADD CONSTRAINT invoice_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
+
+ALTER TABLE ONLY invoice
+    ADD CONSTRAINT invoice_seller_id_fkey FOREIGN KEY (seller_id) REFERENCES party(id);
+
+ALTER TABLE ONLY invoice_series
+    ADD CONSTRAINT invoice_series_seller_id_fkey FOREIGN KEY (seller_id) REFERENCES party(id);
+
+ALTER TABLE ONLY invoice_sum
+    ADD CONSTRAINT invoice_sum_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
 ALTER TABLE ONLY invoice_vat
     ADD CONSTRAINT invoice_vat_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
 ALTER TABLE ONLY job_parked
     ADD CONSTRAINT job_parked_run_id_fkey FOREIGN KEY (run_id) REFERENCES job_run(id);
+
+ALTER TABLE ONLY lease_classification
+    ADD CONSTRAINT lease_classification_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY lease_component
+    ADD CONSTRAINT lease_component_classification_id_fkey FOREIGN KEY (classification_id) REFERENCES lease_classification(id);
+
+ALTER TABLE ONLY lease_component
+    ADD CONSTRAINT lease_component_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
 ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_contract FOREIGN KEY (contract_id, lessee_id) REFERENCES contract(id, lessee_id);
@@ -2104,8 +3540,23 @@ ALTER TABLE ONLY lease_line
 ALTER TABLE ONLY lease_line
     ADD CONSTRAINT lease_line_named_pack_id_fkey FOREIGN KEY (named_pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY lease_month
+    ADD CONSTRAINT lease_month_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY lease_plan
+    ADD CONSTRAINT lease_plan_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY lease_plan
+    ADD CONSTRAINT lease_plan_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_of_the_contract FOREIGN KEY (line_id, contract_id, lessee_id) REFERENCES lease_line(id, contract_id, lessee_id);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_plan_in_the_currency FOREIGN KEY (contract_id, plan_currency) REFERENCES contract(id, currency);
+
+ALTER TABLE ONLY line_revision
+    ADD CONSTRAINT line_revision_plan_version FOREIGN KEY (price_plan_version_id, plan_currency) REFERENCES price_plan_version(id, currency);
 
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_site_of_the_lessee FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
@@ -2113,8 +3564,23 @@ ALTER TABLE ONLY line_revision
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_within_contract FOREIGN KEY (contract_id, PERIOD during) REFERENCES contract_revision(contract_id, PERIOD during) DEFERRABLE INITIALLY DEFERRED;
 
+ALTER TABLE ONLY meter_reading
+    ADD CONSTRAINT meter_reading_of_a_pack FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY meter_reading
+    ADD CONSTRAINT meter_reading_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES meter_reading(id);
+
 ALTER TABLE ONLY note
     ADD CONSTRAINT note_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
+
+ALTER TABLE ONLY outage
+    ADD CONSTRAINT outage_of_a_line FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY outage
+    ADD CONSTRAINT outage_of_a_site FOREIGN KEY (site_id) REFERENCES site(id);
+
+ALTER TABLE ONLY outage
+    ADD CONSTRAINT outage_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES outage(id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
@@ -2161,6 +3627,9 @@ ALTER TABLE ONLY party
 ALTER TABLE ONLY party_role
     ADD CONSTRAINT party_role_of_a_party FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY payment
+    ADD CONSTRAINT payment_payer FOREIGN KEY (payer_id) REFERENCES party(id);
+
 ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_accepted FOREIGN KEY (acceptance_id, line_id, pack_id) REFERENCES acceptance(id, line_id, pack_id);
 
@@ -2168,10 +3637,19 @@ ALTER TABLE ONLY placement
     ADD CONSTRAINT placement_within_line FOREIGN KEY (line_id, PERIOD during) REFERENCES line_revision(line_id, PERIOD during);
 
 ALTER TABLE ONLY posting
+    ADD CONSTRAINT posting_account FOREIGN KEY (account) REFERENCES account(code);
+
+ALTER TABLE ONLY posting
     ADD CONSTRAINT posting_entry_id_fkey FOREIGN KEY (entry_id) REFERENCES journal_entry(id);
 
 ALTER TABLE ONLY posting
     ADD CONSTRAINT posting_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY price_index
+    ADD CONSTRAINT price_index_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES price_index(id);
+
+ALTER TABLE ONLY price_plan_version
+    ADD CONSTRAINT price_plan_version_of_its_plan FOREIGN KEY (plan_id, currency) REFERENCES price_plan(id, currency);
 
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_of_a_recycler FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
@@ -2182,11 +3660,26 @@ ALTER TABLE ONLY quote
 ALTER TABLE ONLY quote
     ADD CONSTRAINT quote_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
 
+ALTER TABLE ONLY receivable
+    ADD CONSTRAINT receivable_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY receivable
+    ADD CONSTRAINT receivable_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
 
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
+
+ALTER TABLE ONLY red_letter
+    ADD CONSTRAINT red_letter_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES einvoice_batch(id);
+
+ALTER TABLE ONLY red_letter
+    ADD CONSTRAINT red_letter_credit_note_id_fkey FOREIGN KEY (credit_note_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY red_letter
+    ADD CONSTRAINT red_letter_of_an_einvoice FOREIGN KEY (einvoice_id) REFERENCES einvoice(id);
 
 ALTER TABLE ONLY restatement
     ADD CONSTRAINT restatement_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
@@ -2211,6 +3704,12 @@ ALTER TABLE ONLY site
 
 ALTER TABLE ONLY site_string
     ADD CONSTRAINT site_string_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
+
+ALTER TABLE ONLY site_tenancy
+    ADD CONSTRAINT site_tenancy_of_a_site FOREIGN KEY (site_id) REFERENCES site(id);
+
+ALTER TABLE ONLY site_tenancy
+    ADD CONSTRAINT site_tenancy_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES site_tenancy(id);
 
 ALTER TABLE ONLY subject
     ADD CONSTRAINT subject_contract FOREIGN KEY (contract_id) REFERENCES contract(id);
@@ -2238,6 +3737,20 @@ CREATE POLICY acceptance_own ON acceptance FOR SELECT TO leasing_customer USING 
    FROM lease_line
   WHERE (lease_line.id = acceptance.line_id))));
 
+ALTER TABLE account ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY account_audit ON account FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE accounting_period ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY accounting_period_audit ON accounting_period FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE allocation ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY allocation_audit ON allocation FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY allocation_own ON allocation FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE attachment ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY attachment_audit ON attachment FOR SELECT TO leasing_auditor USING (true);
@@ -2254,6 +3767,20 @@ CREATE POLICY attachment_own ON attachment FOR SELECT TO leasing_customer USING 
    FROM subject
   WHERE (subject.id = attachment.subject_id)))));
 
+ALTER TABLE billing_chunk ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE billing_hold ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_hold_audit ON billing_hold FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE billing_item ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_item_audit ON billing_item FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE billing_stage ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_stage_audit ON billing_stage FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE capacity_test ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY capacity_test_audit ON capacity_test FOR SELECT TO leasing_auditor USING (true);
@@ -2265,6 +3792,14 @@ CREATE POLICY capacity_test_own ON capacity_test FOR SELECT TO leasing_customer,
 ALTER TABLE charge ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY charge_audit ON charge FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE charge_dispute ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY charge_dispute_audit ON charge_dispute FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY charge_dispute_own ON charge_dispute FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM charge
+  WHERE (charge.id = charge_dispute.charge_id))));
 
 CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM invoice
@@ -2332,6 +3867,22 @@ CREATE POLICY custom_value_own ON custom_value FOR SELECT TO leasing_customer US
    FROM subject
   WHERE (subject.id = custom_value.subject_id)))));
 
+ALTER TABLE deposit ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deposit_audit ON deposit FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE deposit_movement ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deposit_movement_audit ON deposit_movement FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deposit_movement_own ON deposit_movement FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM deposit
+  WHERE (deposit.contract_id = deposit_movement.contract_id))));
+
+CREATE POLICY deposit_own ON deposit FOR SELECT TO leasing_customer USING (((party_id = (current_setting('leasing.party'::text))::uuid) OR (EXISTS ( SELECT
+   FROM contract
+  WHERE (contract.id = deposit.contract_id)))));
+
 ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY disposition_audit ON disposition FOR SELECT TO leasing_auditor USING (true);
@@ -2351,6 +3902,14 @@ CREATE POLICY duty_audit ON duty FOR SELECT TO leasing_auditor USING (true);
 CREATE POLICY duty_own ON duty FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = duty.line_id))));
+
+ALTER TABLE einvoice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY einvoice_audit ON einvoice FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY einvoice_own ON einvoice FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM invoice
+  WHERE (invoice.id = einvoice.invoice_id))));
 
 ALTER TABLE event_subject ENABLE ROW LEVEL SECURITY;
 
@@ -2388,11 +3947,35 @@ ALTER TABLE inspection ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY inspection_audit ON inspection FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE interest_accrual ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY interest_accrual_audit ON interest_accrual FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY interest_accrual_own ON interest_accrual FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE invoice ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY invoice_audit ON invoice FOR SELECT TO leasing_auditor USING (true);
 
-CREATE POLICY invoice_own ON invoice FOR SELECT TO leasing_customer USING (((lessee_id = (current_setting('leasing.party'::text))::uuid) AND (state = 'final'::text)));
+ALTER TABLE invoice_delivery ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_delivery_audit ON invoice_delivery FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY invoice_delivery_own ON invoice_delivery FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM invoice
+  WHERE (invoice.id = invoice_delivery.invoice_id))));
+
+ALTER TABLE invoice_document ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_own ON invoice FOR SELECT TO leasing_customer USING (((buyer_id = (current_setting('leasing.party'::text))::uuid) AND (state = 'final'::text)));
+
+ALTER TABLE invoice_sum ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_sum_audit ON invoice_sum FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY invoice_sum_own ON invoice_sum FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM invoice
+  WHERE (invoice.id = invoice_sum.invoice_id))));
 
 ALTER TABLE invoice_vat ENABLE ROW LEVEL SECURITY;
 
@@ -2406,17 +3989,41 @@ ALTER TABLE journal_entry ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY journal_entry_audit ON journal_entry FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE lease_classification ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lease_classification_audit ON lease_classification FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE lease_component ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lease_component_audit ON lease_component FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE lease_line ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY lease_line_audit ON lease_line FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY lease_line_own ON lease_line FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE lease_month ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lease_month_audit ON lease_month FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE lease_plan ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY lease_plan_audit ON lease_plan FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE line_revision ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY line_revision_audit ON line_revision FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY line_revision_own ON line_revision FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE meter_reading ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY meter_reading_audit ON meter_reading FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY meter_reading_own ON meter_reading FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = meter_reading.pack_id) AND (((meter_reading.at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
 
 ALTER TABLE note ENABLE ROW LEVEL SECURITY;
 
@@ -2425,6 +4032,16 @@ CREATE POLICY note_audit ON note FOR SELECT TO leasing_auditor USING (true);
 CREATE POLICY note_own ON note FOR SELECT TO leasing_customer USING ((visible_to_customer AND (EXISTS ( SELECT
    FROM subject
   WHERE (subject.id = note.subject_id)))));
+
+ALTER TABLE outage ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outage_audit ON outage FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outage_own ON outage FOR SELECT TO leasing_customer USING (((EXISTS ( SELECT
+   FROM site
+  WHERE (site.id = outage.site_id))) OR (EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = outage.line_id)))));
 
 ALTER TABLE outlet ENABLE ROW LEVEL SECURITY;
 
@@ -2508,6 +4125,12 @@ CREATE POLICY party_role_audit ON party_role FOR SELECT TO leasing_auditor USING
 
 CREATE POLICY party_role_own ON party_role FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE payment ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY payment_audit ON payment FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY payment_own ON payment FOR SELECT TO leasing_customer USING ((payer_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE placement ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY placement_audit ON placement FOR SELECT TO leasing_auditor USING (true);
@@ -2523,6 +4146,26 @@ CREATE POLICY posting_audit ON posting FOR SELECT TO leasing_auditor USING (true
 ALTER TABLE prefecture ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY prefecture_public ON prefecture FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
+
+ALTER TABLE price_index ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY price_index_shown ON price_index FOR SELECT TO leasing_customer, leasing_auditor USING (true);
+
+ALTER TABLE price_plan ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY price_plan_audit ON price_plan FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY price_plan_own ON price_plan FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM price_plan_version
+  WHERE (price_plan_version.plan_id = price_plan.id))));
+
+ALTER TABLE price_plan_version ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY price_plan_version_audit ON price_plan_version FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY price_plan_version_own ON price_plan_version FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM line_revision
+  WHERE (line_revision.price_plan_version_id = price_plan_version.id))));
 
 ALTER TABLE qualification ENABLE ROW LEVEL SECURITY;
 
@@ -2544,11 +4187,27 @@ CREATE POLICY reading_own ON reading FOR SELECT TO leasing_customer USING ((EXIS
    FROM placement
   WHERE ((placement.pack_id = reading.pack_id) AND (((reading.at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
 
+ALTER TABLE receivable ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY receivable_audit ON receivable FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY receivable_own ON receivable FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE recycling_certificate ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY recycling_certificate_audit ON recycling_certificate FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY recycling_certificate_own ON recycling_certificate FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE red_letter ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY red_letter_audit ON red_letter FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY red_letter_own ON red_letter FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM einvoice
+  WHERE (einvoice.id = red_letter.einvoice_id))));
+
+ALTER TABLE rendered_pdf ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE restatement ENABLE ROW LEVEL SECURITY;
 
@@ -2573,6 +4232,14 @@ CREATE POLICY site_string_audit ON site_string FOR SELECT TO leasing_auditor USI
 CREATE POLICY site_string_own ON site_string FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM site
   WHERE (site.id = site_string.site_id))));
+
+ALTER TABLE site_tenancy ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY site_tenancy_audit ON site_tenancy FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY site_tenancy_own ON site_tenancy FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM site
+  WHERE (site.id = site_tenancy.site_id))));
 
 ALTER TABLE subject ENABLE ROW LEVEL SECURITY;
 
@@ -2599,6 +4266,15 @@ CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, l
 GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
 GRANT SELECT ON TABLE party TO leasing_auditor;
+
+GRANT SELECT ON TABLE outage TO leasing_customer;
+GRANT SELECT ON TABLE outage TO leasing_auditor;
+
+GRANT SELECT ON TABLE placement TO leasing_customer;
+GRANT SELECT ON TABLE placement TO leasing_auditor;
+
+GRANT SELECT ON TABLE meter_reading TO leasing_customer;
+GRANT SELECT ON TABLE meter_reading TO leasing_auditor;
 
 GRANT SELECT ON TABLE domain_event TO leasing_auditor;
 
@@ -2634,13 +4310,28 @@ GRANT SELECT ON TABLE trace_record TO leasing_auditor;
 GRANT SELECT ON TABLE acceptance TO leasing_customer;
 GRANT SELECT ON TABLE acceptance TO leasing_auditor;
 
+GRANT SELECT ON TABLE account TO leasing_auditor;
+
+GRANT SELECT ON TABLE accounting_period TO leasing_auditor;
+
+GRANT SELECT ON TABLE allocation TO leasing_customer;
+GRANT SELECT ON TABLE allocation TO leasing_auditor;
+
+GRANT SELECT ON TABLE allocation_order TO leasing_auditor;
+
 GRANT SELECT ON TABLE attachment TO leasing_customer;
 GRANT SELECT ON TABLE attachment TO leasing_auditor;
 
 GRANT SELECT ON TABLE attachment_content TO leasing_customer;
 GRANT SELECT ON TABLE attachment_content TO leasing_auditor;
 
+GRANT SELECT ON TABLE billing_hold TO leasing_auditor;
+
+GRANT SELECT ON TABLE billing_item TO leasing_auditor;
+
 GRANT SELECT ON TABLE billing_run TO leasing_auditor;
+
+GRANT SELECT ON TABLE billing_stage TO leasing_auditor;
 
 GRANT SELECT ON TABLE capacity_test TO leasing_customer;
 GRANT SELECT ON TABLE capacity_test TO leasing_recycler;
@@ -2648,6 +4339,9 @@ GRANT SELECT ON TABLE capacity_test TO leasing_auditor;
 
 GRANT SELECT ON TABLE charge TO leasing_customer;
 GRANT SELECT ON TABLE charge TO leasing_auditor;
+
+GRANT SELECT ON TABLE charge_dispute TO leasing_customer;
+GRANT SELECT ON TABLE charge_dispute TO leasing_auditor;
 
 GRANT SELECT ON TABLE clock TO leasing_auditor;
 GRANT SELECT ON TABLE clock TO leasing_customer;
@@ -2679,10 +4373,33 @@ GRANT SELECT ON TABLE custom_field TO leasing_auditor;
 GRANT SELECT ON TABLE custom_value TO leasing_customer;
 GRANT SELECT ON TABLE custom_value TO leasing_auditor;
 
+GRANT SELECT ON TABLE deposit TO leasing_customer;
+GRANT SELECT ON TABLE deposit TO leasing_auditor;
+
+GRANT SELECT ON TABLE deposit_movement TO leasing_customer;
+GRANT SELECT ON TABLE deposit_movement TO leasing_auditor;
+
 GRANT SELECT ON TABLE disposition TO leasing_auditor;
+
+GRANT SELECT ON TABLE dunning_notice TO leasing_auditor;
+
+GRANT SELECT ON TABLE dunning_pause TO leasing_auditor;
+
+GRANT SELECT ON TABLE dunning_step TO leasing_auditor;
 
 GRANT SELECT ON TABLE duty TO leasing_customer;
 GRANT SELECT ON TABLE duty TO leasing_auditor;
+
+GRANT SELECT ON TABLE einvoice TO leasing_customer;
+GRANT SELECT ON TABLE einvoice TO leasing_auditor;
+
+GRANT SELECT ON TABLE einvoice_answer_file TO leasing_auditor;
+
+GRANT SELECT ON TABLE einvoice_batch TO leasing_auditor;
+
+GRANT SELECT ON TABLE einvoice_item TO leasing_auditor;
+
+GRANT SELECT ON TABLE einvoice_quota TO leasing_auditor;
 
 GRANT SELECT ON TABLE fee TO leasing_customer;
 GRANT SELECT ON TABLE fee TO leasing_auditor;
@@ -2695,10 +4412,21 @@ GRANT SELECT ON TABLE incident TO leasing_auditor;
 
 GRANT SELECT ON TABLE inspection TO leasing_auditor;
 
+GRANT SELECT ON TABLE interest_accrual TO leasing_customer;
+GRANT SELECT ON TABLE interest_accrual TO leasing_auditor;
+
+GRANT SELECT ON TABLE interest_terms TO leasing_auditor;
+
 GRANT SELECT ON TABLE invoice TO leasing_customer;
 GRANT SELECT ON TABLE invoice TO leasing_auditor;
 
+GRANT SELECT ON TABLE invoice_delivery TO leasing_customer;
+GRANT SELECT ON TABLE invoice_delivery TO leasing_auditor;
+
 GRANT SELECT ON TABLE invoice_series TO leasing_auditor;
+
+GRANT SELECT ON TABLE invoice_sum TO leasing_customer;
+GRANT SELECT ON TABLE invoice_sum TO leasing_auditor;
 
 GRANT SELECT ON TABLE invoice_vat TO leasing_customer;
 GRANT SELECT ON TABLE invoice_vat TO leasing_auditor;
@@ -2709,8 +4437,16 @@ GRANT SELECT ON TABLE job_run TO leasing_auditor;
 
 GRANT SELECT ON TABLE journal_entry TO leasing_auditor;
 
+GRANT SELECT ON TABLE lease_classification TO leasing_auditor;
+
+GRANT SELECT ON TABLE lease_component TO leasing_auditor;
+
 GRANT SELECT ON TABLE lease_line TO leasing_customer;
 GRANT SELECT ON TABLE lease_line TO leasing_auditor;
+
+GRANT SELECT ON TABLE lease_month TO leasing_auditor;
+
+GRANT SELECT ON TABLE lease_plan TO leasing_auditor;
 
 GRANT SELECT ON TABLE line_revision TO leasing_customer;
 GRANT SELECT ON TABLE line_revision TO leasing_auditor;
@@ -2751,14 +4487,23 @@ GRANT SELECT ON TABLE party_role TO leasing_customer;
 GRANT SELECT ON TABLE party_role TO leasing_recycler;
 GRANT SELECT ON TABLE party_role TO leasing_auditor;
 
-GRANT SELECT ON TABLE placement TO leasing_customer;
-GRANT SELECT ON TABLE placement TO leasing_auditor;
+GRANT SELECT ON TABLE payment TO leasing_customer;
+GRANT SELECT ON TABLE payment TO leasing_auditor;
 
 GRANT SELECT ON TABLE posting TO leasing_auditor;
 
 GRANT SELECT ON TABLE prefecture TO leasing_customer;
 GRANT SELECT ON TABLE prefecture TO leasing_recycler;
 GRANT SELECT ON TABLE prefecture TO leasing_auditor;
+
+GRANT SELECT ON TABLE price_index TO leasing_customer;
+GRANT SELECT ON TABLE price_index TO leasing_auditor;
+
+GRANT SELECT ON TABLE price_plan TO leasing_customer;
+GRANT SELECT ON TABLE price_plan TO leasing_auditor;
+
+GRANT SELECT ON TABLE price_plan_version TO leasing_customer;
+GRANT SELECT ON TABLE price_plan_version TO leasing_auditor;
 
 GRANT SELECT ON TABLE qualification TO leasing_recycler;
 GRANT SELECT ON TABLE qualification TO leasing_auditor;
@@ -2769,8 +4514,14 @@ GRANT SELECT ON TABLE quote TO leasing_auditor;
 GRANT SELECT ON TABLE reading TO leasing_customer;
 GRANT SELECT ON TABLE reading TO leasing_auditor;
 
+GRANT SELECT ON TABLE receivable TO leasing_customer;
+GRANT SELECT ON TABLE receivable TO leasing_auditor;
+
 GRANT SELECT ON TABLE recycling_certificate TO leasing_recycler;
 GRANT SELECT ON TABLE recycling_certificate TO leasing_auditor;
+
+GRANT SELECT ON TABLE red_letter TO leasing_customer;
+GRANT SELECT ON TABLE red_letter TO leasing_auditor;
 
 GRANT SELECT ON TABLE restatement TO leasing_auditor;
 
@@ -2782,6 +4533,9 @@ GRANT SELECT ON TABLE site TO leasing_auditor;
 
 GRANT SELECT ON TABLE site_string TO leasing_customer;
 GRANT SELECT ON TABLE site_string TO leasing_auditor;
+
+GRANT SELECT ON TABLE site_tenancy TO leasing_customer;
+GRANT SELECT ON TABLE site_tenancy TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject TO leasing_customer;
 GRANT SELECT ON TABLE subject TO leasing_auditor;

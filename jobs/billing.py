@@ -1,64 +1,82 @@
-"""The monthly billing run.
+"""Billing: everything that is due on a day, through all stages of a run.
 
-As of the first of a month (or any later day of it) everything before that first is billed: one
-invoice per customer and currency. Lines are rated in chunks of bounded size, one transaction
-each, so memory does not grow with the run and a kill loses one chunk at most, which the next
-attempt does again.
+Whoever holds the job plans the run; any number of workers, on any machine, help with it.
 """
 
-from datetime import date, timedelta
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date
 from uuid import UUID
 
-from jobs.runner import Work
-from leasing.billing import service, store
+from jobs.runner import NotYet, Work, worker_name
+from leasing.billing import running, runs
+from leasing.billing.running import Did, Step
 from leasing.db import clock
-from leasing.kit.time import civil_date, month_of
+from leasing.db.pool import Database
+from leasing.kit.time import civil_date
 
-CHUNK_LINES = 5_000
+PAUSE_S = 0.1
+"""Between two looks while others are at what is left."""
 
 
 async def run(work: Work) -> None:
-    to_on, _ = month_of(work.as_of_date)
-    from_on, _ = month_of(to_on - timedelta(days=1))
-    async with work.db.transaction() as tx:
-        now = await clock.now(tx)
-        run_id = await store.open_run(tx, from_on, to_on, now)
-        customers = await store.billable(tx, to_on)
-    for lessee_id, currency in customers:
-        async with work.item("customer", lessee_id):
-            await bill(work, run_id, lessee_id, currency, from_on, to_on)
-    async with work.db.transaction() as tx:
-        await store.close_run(tx, run_id, await clock.now(tx))
+    await bill(work)
 
 
 async def bill(
-    work: Work, run_id: UUID, lessee_id: UUID, currency: str, from_on: date, to_on: date
+    work: Work, buyer_id: UUID | None = None, max_invoices: int = running.MAX_INVOICES
 ) -> None:
-    """Rate a customer's lines chunk by chunk, then make the invoice final."""
-    after: UUID | None = UUID(int=0)
-    while after is not None:
-        async with work.db.transaction() as tx:
-            charged, after = await service.rate_chunk(
-                tx,
-                run_id=run_id,
-                lessee_id=lessee_id,
-                currency=currency,
-                from_on=from_on,
-                to_on=to_on,
-                after=after,
-                limit=CHUNK_LINES,
-            )
-        if charged:
-            await work.step(charged)
-    async with work.db.transaction() as tx:
-        now = await clock.now(tx)
-        await service.finalise(
-            tx,
-            lessee_id=lessee_id,
-            currency=currency,
-            from_on=from_on,
-            to_on=to_on,
-            issued_on=civil_date(now),
-            by=work.by,
-            now=now,
-        )
+    """Bill what is due as of the run's day, for one who pays or for all."""
+    run_id = await begin(work.db, work.as_of_date, buyer_id, max_invoices)
+    if run_id is None:
+        return
+
+    async def note(did: Did) -> None:
+        await work.step(did.charges)
+
+    await help_with(work.db, run_id, work.by, note)
+    async with work.db.transaction(read_only=True) as tx:
+        work.parked = (await runs.by_state(tx, run_id))["parked"]
+
+
+async def bill_one(db: Database, on: date, buyer_id: UUID, max_invoices: int) -> None:
+    """The same by hand for one who pays. Raises `NotYet` for a day to come."""
+    async with db.transaction() as tx:
+        today = civil_date(await clock.now(tx))
+    if on > today:
+        raise NotYet(f"{on} is after today, {today}")
+    run_id = await begin(db, on, buyer_id, max_invoices)
+    if run_id is not None:
+        await help_with(db, run_id, "operator")
+
+
+async def begin(db: Database, as_of: date, buyer_id: UUID | None, max_invoices: int) -> UUID | None:
+    async with db.transaction() as tx:
+        run = await running.begin(tx, as_of, buyer_id, max_invoices, await clock.now(tx))
+    return None if run is None else run.id
+
+
+async def help_with(
+    db: Database,
+    run_id: UUID,
+    by: str,
+    note: Callable[[Did], Awaitable[None]] | None = None,
+) -> None:
+    """Work on a run until it is over or waits for a person."""
+    worker = worker_name()
+    while True:
+        did = await running.work(db, run_id, worker, by)
+        if did.step in (Step.OVER, Step.STOPPED):
+            return
+        if did.step is Step.WAIT:
+            await asyncio.sleep(PAUSE_S)
+        elif did.charges and note is not None:
+            await note(did)
+
+
+async def help_others(db: Database) -> None:
+    """Work on the runs that other workers have begun."""
+    async with db.transaction(read_only=True) as tx:
+        begun = await runs.unfinished(tx)
+    for run_id in begun:
+        await help_with(db, run_id, "job:billing")

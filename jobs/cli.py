@@ -10,6 +10,9 @@ from uuid import UUID
 
 import click
 
+from jobs.cli_accounting import period
+from jobs.cli_billing import help_billing, run_billing
+from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.shell import database, run, say, server
 from leasing.kit.settings import read as read_settings
@@ -34,6 +37,8 @@ def main() -> None:
 main.add_command(export_sheet)
 main.add_command(import_sheet)
 main.add_command(contract)
+main.add_command(period)
+main.add_command(einvoice)
 
 
 @main.command()
@@ -122,15 +127,18 @@ def ticking(db: "Database", every_s: float) -> Iterator[None]:
     """Look for due work every few seconds while the block lasts."""
     import structlog
 
-    from jobs import runner, timetable
+    from jobs import billing, runner, timetable
     from jobs.registry import JOBS
+    from leasing.db.pool import LOST
 
     log = structlog.get_logger()
 
     async def tick() -> None:
         try:
             await runner.tick(db, JOBS)
-        except runner.LOST as error:
+            # A bill that another machine has begun is work for all.
+            await billing.help_others(db)
+        except LOST as error:
             log.warning("worker.database_lost", reason=repr(error))
 
     scheduler = timetable.wake(tick, every_s)
@@ -226,11 +234,36 @@ def job() -> None:
     """Scheduled jobs, by hand."""
 
 
-@job.command("run")
-@click.argument("name", type=click.Choice(["billing", "health", "housekeeping"]))
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), required=True)
-def run_job(name: str, as_of: datetime) -> None:
+job.add_command(help_billing)
+
+
+@job.group("run")
+def run_group() -> None:
     """Run one job as of a date. Doing it twice changes nothing."""
+
+
+run_group.add_command(run_billing)
+
+
+def runs_job(name: str, about: str) -> click.Command:
+    @click.command(name, help=about)
+    @click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), required=True)
+    def command(as_of: datetime) -> None:
+        run_job(name, as_of)
+
+    return command
+
+
+run_group.add_command(runs_job("accounting", "Post the month's income from leases."))
+run_group.add_command(runs_job("documents", "Forget PDFs that nobody asked for lately."))
+run_group.add_command(runs_job("einvoices", "Send e-invoices and read the answers."))
+run_group.add_command(runs_job("health", "Check the packs that are due."))
+run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
+run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
+run_group.add_command(runs_job("housekeeping", "Forget what is not needed any more."))
+
+
+def run_job(name: str, as_of: datetime) -> None:
     from jobs import runner
     from jobs.progress import progress
     from jobs.registry import JOBS

@@ -24,9 +24,16 @@ async def run(work: Work) -> None:
             await service.expire(tx, contract_id, on, by=work.by, now=await clock.now(tx))
 
     async def escalate(contract_id: UUID) -> None:
-        async with work.db.transaction() as tx:
-            now = await clock.now(tx)
-            await service.take_step(tx, contract_id, on, on - LOOK_BACK, by=work.by, now=now)
+        # Step by step, each for itself: an index that is not published yet keeps back its own step,
+        # and those after it. The contract is then parked with the reason, and tried every night.
+        changed = True
+        while changed:
+            async with work.db.transaction() as tx:
+                now = await clock.now(tx)
+                since = on - LOOK_BACK
+                changed = bool(
+                    await service.take_step(tx, contract_id, on, since, by=work.by, now=now)
+                )
 
     await each(work, lambda tx, after: store.expired(tx, on, after, CHUNK_CONTRACTS), expire)
     await each(work, lambda tx, after: store.escalating(tx, on, after, CHUNK_CONTRACTS), escalate)

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from jobs.runner import Work, is_lost
+from jobs.runner import Work
 from leasing.db import clock
-from leasing.db.pool import Connection
+from leasing.db.pool import Connection, is_lost
 from leasing.health import service, store
 from leasing.health.store import PackToCheck
 from leasing.kit.time import midnight

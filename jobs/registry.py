@@ -1,11 +1,25 @@
 """Every job by its name in the timetable."""
 
-from jobs import billing, contracts, health, housekeeping
+from jobs import (
+    accounting,
+    billing,
+    contracts,
+    documents,
+    einvoices,
+    health,
+    housekeeping,
+    receivables,
+)
 from jobs.runner import Job
 
 JOBS: dict[str, Job] = {
+    "accounting": accounting.run,
     "billing": billing.run,
     "contracts": contracts.run,
+    "documents": documents.run,
+    "einvoices": einvoices.run,
     "health": health.run,
     "housekeeping": housekeeping.run,
+    "interest": receivables.accrue,
+    "receivables": receivables.run,
 }

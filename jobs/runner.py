@@ -14,12 +14,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from jobs import timetable
 from leasing.db import clock
-from leasing.db.pool import Database, LoneConnection
+from leasing.db.pool import Database, LoneConnection, is_lost
 from leasing.kit.errors import Invalid
 from leasing.kit.time import CIVIL_ZONE, civil_date, midnight, system_now
 from leasing.runs import store
@@ -30,23 +29,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 MAX_ATTEMPTS = 3
 HELD_PAUSE_S = 0.1
 BATCH = 1000
-
-LOST = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.InternalClientError,
-)
-
-
-def is_lost(error: Exception) -> bool:
-    """Whether the database is gone, rather than one item bad. A statement that took too long and
-    a value that no column can hold come in classes of `LOST` too, but trying again will not help
-    them: a run that took them for a lost database would never end, and hold up all others."""
-    return isinstance(error, LOST) and not isinstance(
-        error, (asyncpg.QueryCanceledError, ValueError)
-    )
 
 
 class NotYet(Invalid):

@@ -19,7 +19,15 @@ TIMETABLE: dict[str, CronTrigger] = {
     "contracts": CronTrigger(hour=0, minute=30, timezone=CIVIL_ZONE),
     # After the last readings of the day had time to arrive; before billing, which may depend on it.
     "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
-    "billing": CronTrigger(day=1, hour=3, timezone=CIVIL_ZONE),
+    # What came in until midnight pays, before anybody is reminded of it.
+    "receivables": CronTrigger(hour=2, timezone=CIVIL_ZONE),
+    "billing": CronTrigger(hour=3, timezone=CIVIL_ZONE),
+    "interest": CronTrigger(day=1, hour=3, minute=30, timezone=CIVIL_ZONE),
+    # The month's income, after its invoices.
+    "accounting": CronTrigger(day=1, hour=5, timezone=CIVIL_ZONE),
+    # After billing, of which each day may have some.
+    "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
+    "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

@@ -9,6 +9,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from leasing.access.gate import Gate
+from leasing.accounting import api as accounting
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
 from leasing.batteries import api as batteries
@@ -20,6 +21,10 @@ from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
+from leasing.documents import api as documents
+from leasing.documents.service import Press
+from leasing.einvoices import api as einvoices
+from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
 from leasing.health import api as health
@@ -36,17 +41,24 @@ from leasing.http.openapi import DocumentConfig
 from leasing.http.problems import exception_handlers
 from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
+from leasing.ledger import api as ledger
+from leasing.ledger import model as ledger_model
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
 from leasing.quotes import api as quotes
 from leasing.quotes import service as quotes_service
+from leasing.receivables import api as receivables
+from leasing.receivables import model as receivables_model
+from leasing.receivables import terms_api
 from leasing.sheets import api as sheets
 from leasing.sites import api as sites
 from leasing.sites import service as sites_service
 from leasing.system import api as system
 from leasing.system import status
+from leasing.tariffs import api as tariffs
+from leasing.tariffs import facts_api
 from leasing.telemetry import api as telemetry
 from leasing.timeline import api as timeline
 from leasing.traceability import api as traceability
@@ -58,7 +70,10 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **batteries_model.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,
     **annotations_model.CONSTRAINTS,
+    **ledger_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
+    **receivables_model.CONSTRAINTS,
+    **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
 }
@@ -71,6 +86,8 @@ HANDLERS = [
     *traceability.HANDLERS,
     *sites.HANDLERS,
     *sheets.HANDLERS,
+    *tariffs.HANDLERS,
+    *facts_api.HANDLERS,
     *contracts.HANDLERS,
     *lines_api.HANDLERS,
     *batch_api.HANDLERS,
@@ -78,7 +95,13 @@ HANDLERS = [
     *telemetry.HANDLERS,
     *health.HANDLERS,
     *matching.HANDLERS,
+    *ledger.HANDLERS,
     *billing.HANDLERS,
+    *accounting.HANDLERS,
+    *receivables.HANDLERS,
+    *terms_api.HANDLERS,
+    *documents.HANDLERS,
+    *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
     *timeline.HANDLERS,
@@ -120,7 +143,7 @@ def create(db: Database) -> ASGIApp:
                     }
                 ),
             ),
-            state=State({"db": db, "gate": gate}),
+            state=State({"db": db, "gate": gate, "press": Press(db)}),
             logging_config=None,
         )
     )

@@ -52,12 +52,36 @@ class VatMode(StrEnum):
     """The amounts of the contract contain VAT."""
 
 
+class BillingFrequency(StrEnum):
+    WEEKLY = "weekly"
+    FORTNIGHTLY = "fortnightly"
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    HALF_YEARLY = "half_yearly"
+    YEARLY = "yearly"
+
+
 class BillingAlignment(StrEnum):
     CALENDAR = "calendar"
+    """Periods begin on one day of the month, weeks on Monday; the first and last may be broken."""
+    ANNIVERSARY = "anniversary"
+    """Periods are counted from a day, the contract's first unless another is agreed."""
 
 
 class BillingTiming(StrEnum):
+    ADVANCE = "advance"
+    """A period is billed on its first day."""
     ARREARS = "arrears"
+    """A period is billed when it is over."""
+
+
+class Proration(StrEnum):
+    """How days of a broken period are counted; a whole one is always its whole price."""
+
+    ACTUAL = "actual"
+    FIXED_30 = "fixed_30"
+    MONTHFIXED_30 = "monthfixed_30"
+    THIRTY_360 = "30/360"
 
 
 class Renewal(StrEnum):
@@ -149,9 +173,37 @@ class TableEscalator(Incoming, frozen=True, kw_only=True, tag_field="kind", tag=
     steps: Annotated[list[EscalationStep], Meta(min_length=1, max_length=60)]
 
 
-Escalator = NoEscalator | FixedEscalator | TableEscalator
+SignedPercent = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$(?!\n)",
+        description="-100 to 100 as text, with two decimals at most.",
+    ),
+]
+
+
+class IndexEscalator(Incoming, frozen=True, kw_only=True, tag_field="kind", tag="index"):
+    """The rent follows a price index by steps of months, always worked out from the agreed rent: ×
+    index of the month of the step, less a lag ÷ index of the base month. A step whose index is not
+    published yet is taken when it is, for its own day."""
+
+    series: Code
+    base_month: date
+    """First day of the month whose index the agreed rent stands for."""
+    every_months: Annotated[int, Meta(ge=1, le=120)]
+    lag_months: Annotated[int, Meta(ge=0, le=24)] = 0
+    floor_percent: SignedPercent | None = None
+    """The least change against the agreed rent; 0 keeps it from falling."""
+    cap_percent: SignedPercent | None = None
+    """The greatest."""
+    decimals: Annotated[int, Meta(ge=-4, le=0)] = 0
+    """Of the new rent in minor units: 0 is a fen, -2 a whole yuan."""
+
+
+Escalator = NoEscalator | FixedEscalator | TableEscalator | IndexEscalator
 
 PaymentDays = Annotated[int, Meta(ge=0, le=365, description="From the invoice to the due date.")]
+BillingDay = Annotated[int, Meta(ge=1, le=31, description="Cut to the length of the month.")]
 ReplacementDays = Annotated[
     int, Meta(ge=1, le=365, description="Within which a pack below its guarantee is replaced.")
 ]
@@ -176,7 +228,9 @@ class LineCreate(Incoming, frozen=True, kw_only=True):
     """This pack and no other is handed over first."""
     rated_capacity_mah: Milliamperehours
     rent_amount: Amount
-    """Rent of one whole month."""
+    """Rent of one whole billing period."""
+    price_plan_version_id: UUID | None = None
+    """What is charged besides the rent: a published version, in the contract's currency."""
 
 
 class ContractTerms(Incoming, frozen=True, kw_only=True):
@@ -190,8 +244,16 @@ class ContractTerms(Incoming, frozen=True, kw_only=True):
     vat_mode: VatMode = VatMode.EXCLUSIVE
     vat_percent: Percent
     payment_days: PaymentDays
+    billing_frequency: BillingFrequency = BillingFrequency.MONTHLY
     billing_alignment: BillingAlignment = BillingAlignment.CALENDAR
     billing_timing: BillingTiming = BillingTiming.ARREARS
+    billing_day: BillingDay = 1
+    """Along the calendar: the day of the month on which a period begins."""
+    billing_anchor_on: date | None = None
+    """By anniversary: the day from which periods are counted."""
+    billing_end_of_month: bool = False
+    """Periods begin on the last day of the month, whatever its number."""
+    proration: Proration = Proration.ACTUAL
     guarantee_percent: Percent
     """Capacity that the lessor guarantees, in per cent of the line's rated capacity."""
     replacement_days: ReplacementDays
@@ -222,6 +284,13 @@ class TermsPatch(Incoming, frozen=True):
     vat_mode: VatMode | UnsetType = UNSET
     vat_percent: Percent | UnsetType = UNSET
     payment_days: PaymentDays | UnsetType = UNSET
+    billing_frequency: BillingFrequency | UnsetType = UNSET
+    billing_alignment: BillingAlignment | UnsetType = UNSET
+    billing_timing: BillingTiming | UnsetType = UNSET
+    billing_day: BillingDay | UnsetType = UNSET
+    billing_anchor_on: date | UnsetType | None = UNSET
+    billing_end_of_month: bool | UnsetType = UNSET
+    proration: Proration | UnsetType = UNSET
     guarantee_percent: Percent | UnsetType = UNSET
     replacement_days: ReplacementDays | UnsetType = UNSET
     autonomy_minutes: GuaranteedMinutes | UnsetType | None = UNSET
@@ -257,8 +326,13 @@ class ContractView(Outgoing, frozen=True):
     vat_mode: VatMode
     vat_percent: Decimal
     payment_days: int
+    billing_frequency: BillingFrequency
     billing_alignment: BillingAlignment
     billing_timing: BillingTiming
+    billing_day: int
+    billing_anchor_on: date | None
+    billing_end_of_month: bool
+    proration: Proration
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None
@@ -331,13 +405,20 @@ class LinePrice(Incoming, frozen=True, kw_only=True):
     rent_amount: Amount
 
 
+class LinePlan(Incoming, frozen=True, kw_only=True):
+    line_id: UUID
+    price_plan_version_id: UUID | None
+    """None: nothing but the rent from then on."""
+
+
 class AmendmentCreate(Incoming, frozen=True, kw_only=True):
-    """Other terms or other rents from a day on."""
+    """Other terms, rents or price plans from a day on."""
 
     from_on: date
     reason: Name
     terms: TermsPatch = TermsPatch()
     rents: Annotated[list[LinePrice], Meta(max_length=1000)] = []
+    plans: Annotated[list[LinePlan], Meta(max_length=1000)] = []
 
 
 class Change(Outgoing, frozen=True):
@@ -392,8 +473,13 @@ class RevisionView(Outgoing, frozen=True):
     vat_mode: VatMode
     vat_percent: Decimal
     payment_days: int
+    billing_frequency: BillingFrequency
     billing_alignment: BillingAlignment
     billing_timing: BillingTiming
+    billing_day: int
+    billing_anchor_on: date | None
+    billing_end_of_month: bool
+    proration: Proration
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None
@@ -433,6 +519,7 @@ class LineView(Outgoing, frozen=True):
     slot: int
     rated_capacity_mah: int
     rent_amount: int
+    price_plan_version_id: UUID | None
     suspended: bool
     revision: int
     named_pack_id: UUID | None
@@ -459,6 +546,7 @@ class LineRevisionView(Outgoing, frozen=True):
     base_rent_amount: int
     base_from_on: date
     rent_amount: int
+    price_plan_version_id: UUID | None
     suspended: bool
     cause: str
     entered_by: str
@@ -609,7 +697,9 @@ class LineRow(Incoming, frozen=True, kw_only=True):
     """This pack and no other is handed over first."""
     rated_capacity_mah: Milliamperehours
     rent_amount: Amount
-    """Rent of one whole month."""
+    """Rent of one whole billing period."""
+    price_plan_version_id: UUID | None = None
+    """What is charged besides the rent."""
 
 
 class LineBatch(Batch, frozen=True, kw_only=True):

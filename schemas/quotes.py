@@ -60,7 +60,8 @@ class QuoteState(StrEnum):
 
 
 class ScheduledCharge(Outgoing, frozen=True):
-    """What packs that are alike are charged for days of one month."""
+    """What packs that are alike are charged for days of one billing period, a month when no other
+    is agreed."""
 
     component: Component
     from_on: date
@@ -68,10 +69,11 @@ class ScheduledCharge(Outgoing, frozen=True):
     """First day that is not charged."""
     days: int
     month_days: int
+    """Days of the whole period."""
     count: int
     """How many packs."""
     rent_amount: int
-    """Of one pack for the whole month."""
+    """Of one pack for the whole period."""
     amount: int
     """Of one pack for these days: rent_amount × days ÷ month_days, rounded."""
     total_amount: int
@@ -79,7 +81,7 @@ class ScheduledCharge(Outgoing, frozen=True):
 
 
 class ScheduledMonth(Outgoing, frozen=True):
-    """What the invoice of a month comes to."""
+    """What the invoice of a month, or of another billing period, comes to."""
 
     from_on: date
     to_on: date
@@ -157,4 +159,6 @@ class SettlementView(Outgoing, frozen=True):
     bought: SettledAlternative | None
     """The lessee buys them all; none if they are not for sale."""
     deposit_amount: int
-    """To be paid back."""
+    """What the terms demand."""
+    deposit_held_amount: int
+    """What is held, and to be paid back."""

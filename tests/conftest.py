@@ -81,7 +81,8 @@ async def drop(dsn: str, settings: Settings) -> None:
     await connection.close()
 
 
-# What every test may count on: the divisions of the country, and the row of the clock.
+# What every test may count on: the divisions of the country, the chart of accounts, and the row of
+# the clock.
 EMPTY = """
 DO $$
 BEGIN
@@ -91,7 +92,7 @@ BEGIN
      WHERE relnamespace = current_schema()::regnamespace
        AND relkind IN ('r', 'p')
        AND NOT relispartition
-       AND relname NOT IN ('prefecture', 'migration'));
+       AND relname NOT IN ('prefecture', 'account', 'migration'));
   INSERT INTO clock (single) VALUES (true);
 END $$
 """

@@ -38,7 +38,7 @@ SELECT 'C-' || customer, party_id, 'CNY', 'active', $2, $2, 'A', 'B', $2, $2
   FROM fleet;
 
 INSERT INTO contract_term (contract_id, during, kind, entered_by, entered_at)
-SELECT id, daterange('2000-01-01', '2100-01-01'), 'agreed', 'fleet', $2
+SELECT id, daterange('2000-01-01', '2027-01-01'), 'agreed', 'fleet', $2
   FROM contract;
 
 INSERT INTO contract_revision (contract_id, number, during, vat_mode, vat_percent, payment_days,
@@ -86,7 +86,11 @@ UPDATE lease_line
 INSERT INTO placement (acceptance_id, line_id, pack_id, site_id, slot, during)
 SELECT acceptance_id, place.line_id, pack_id, site_id, slot, daterange($1 + nth % 28, NULL)
   FROM place
-  JOIN line_revision ON line_revision.line_id = place.line_id
+  JOIN line_revision ON line_revision.line_id = place.line_id;
+
+INSERT INTO trace_record (pack_id, sequence, kind, happened_on, party_id, data, actor, recorded_at)
+SELECT pack_id, 1, 'pack.commissioned', $1 + nth % 28, party_id, '{}', 'fleet', $2
+  FROM place
 """
 
 
@@ -105,25 +109,26 @@ INVOICES = """
 SELECT party.name, number, invoice.state, currency, lower(period) AS from_on,
        upper(period) AS to_on, issued_on, due_on, net_amount, vat_amount, total_amount
   FROM invoice
-  JOIN party ON party.id = lessee_id
+  JOIN party ON party.id = buyer_id
  ORDER BY lower(period), number, party.name
 """
 
 CHARGES = """
 SELECT party.name, site.code, position.slot, lower(charge.during) AS from_on,
-       upper(charge.during) AS to_on, month_days, charge.rent_amount, amount,
+       upper(charge.during) AS to_on, period_days, charge.price_amount, amount,
        lower(period) AS billed_from
   FROM charge
   JOIN invoice ON invoice.id = invoice_id
-  JOIN party ON party.id = invoice.lessee_id
+  JOIN party ON party.id = invoice.buyer_id
   JOIN line_revision AS position ON position.line_id = charge.line_id AND position.number = 1
   JOIN site ON site.id = charge.site_id
  ORDER BY site.code, position.slot, lower(charge.during), charge.id
 """
 
 BY_CUSTOMER = """
-SELECT count(*) - count(DISTINCT (lessee_id, period, currency))
+SELECT count(*) - count(DISTINCT (buyer_id, period, currency))
   FROM invoice
+ WHERE credits_id IS NULL
 """
 
 UNEQUAL = """
@@ -165,10 +170,12 @@ SELECT charge.id
 """
 
 YEARS = """
-SELECT extract(year FROM issued_on)::int AS year, array_agg(number ORDER BY number) AS numbers
+SELECT CASE kind WHEN 'invoice' THEN 'INV' ELSE 'CN' END AS series,
+       extract(year FROM issued_on)::int AS year,
+       array_agg(number ORDER BY number) AS numbers
   FROM invoice
  WHERE state = 'final'
- GROUP BY 1
+ GROUP BY seller_id, kind, 2
 """
 
 
@@ -184,6 +191,6 @@ async def refuse_disorder(tx: Connection) -> None:
     assert await tx.fetchval(BY_CUSTOMER) == 0, "two invoices for one customer and period"
     assert await tx.fetch(UNEQUAL) == [], "an invoice differs from its charges or its postings"
     assert await tx.fetch(MISTAKEN) == [], "a charge was not taken back as it was"
-    for year, numbers in await tx.fetch(YEARS):
-        wanted = [f"INV-{year}-{number:06}" for number in range(1, len(numbers) + 1)]
+    for series, year, numbers in await tx.fetch(YEARS):
+        wanted = [f"{series}-{year}-{number:06}" for number in range(1, len(numbers) + 1)]
         assert numbers == wanted, "the numbers of a year have a gap"

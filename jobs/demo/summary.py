@@ -3,8 +3,8 @@
 from asyncpg import Record
 from rich.table import Table
 
-from leasing.billing import ledger
 from leasing.db.pool import Connection
+from leasing.ledger import store as ledger
 
 COUNTS = """
 SELECT (SELECT count(*) FROM site) AS sites,
@@ -44,7 +44,7 @@ SELECT party.name,
        sum(vat_amount)::bigint AS vat_amount,
        sum(total_amount)::bigint AS total_amount
   FROM invoice
-  JOIN party ON party.id = invoice.lessee_id
+  JOIN party ON party.id = invoice.buyer_id
  WHERE invoice.state = 'final'
  GROUP BY party.id, currency
  ORDER BY party.id, currency

@@ -1,16 +1,40 @@
-"""Invoices, runs and the ledger over HTTP."""
+"""Runs, invoices and credit notes over HTTP."""
 
+from typing import Annotated
 from uuid import UUID
 
-from litestar import get
-from litestar.params import FromPath, FromQuery
+from litestar import get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.billing import ledger, service, store
-from leasing.http.edge import CUSTOMERS, Tx
-from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
-from leasing.http.problems import when_reading
-from leasing.kit.rows import convert_all
-from schemas.billing import AccountBalance, BillingRunView, ChargeView, InvoiceView, TrialBalance
+from leasing.billing import disputes, explaining, issuing, preview, running, runs, store
+from leasing.billing.model import NoSuchRun
+from leasing.db.pool import Connection
+from leasing.http.edge import CUSTOMERS, WITH_CUSTOMERS, By, Now, Tx
+from leasing.http.pages import Cursor, Limit, Page, after_id, page_by, page_by_id
+from leasing.http.problems import when_posting, when_reading
+from leasing.kit.rows import convert, convert_all
+from leasing.kit.time import civil_date
+from schemas.billing import (
+    AmendmentPreview,
+    AmendmentPreviewCreate,
+    Approval,
+    BillingPreview,
+    BillingResult,
+    BillingRunDetail,
+    BillingRunView,
+    ChargeView,
+    CreditNoteCreate,
+    DisputeAnswer,
+    DisputeCreate,
+    DisputeState,
+    DisputeView,
+    Explanation,
+    HeldLine,
+    InvoiceView,
+    ItemState,
+    PreviewCreate,
+    StageView,
+)
 
 
 @get("/billing-runs", responses=when_reading())
@@ -18,16 +42,93 @@ async def list_billing_runs(
     tx: Tx, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[BillingRunView]:
     """Runs in the order they were opened, with what they issued."""
-    rows = await store.runs_after(tx, after_id(cursor), limit + 1)
+    rows = await runs.after(tx, after_id(cursor), limit + 1)
     return page_by_id(convert_all(rows, BillingRunView), limit)
+
+
+@get("/billing-runs/{run_id:uuid}", responses=when_reading(404))
+async def get_billing_run(tx: Tx, run_id: FromPath[UUID]) -> BillingRunDetail:
+    """One run with its stages."""
+    return await detail(tx, run_id)
+
+
+async def detail(tx: Connection, run_id: UUID) -> BillingRunDetail:
+    row = await runs.get(tx, run_id)
+    if row is None:
+        raise NoSuchRun
+    stages = convert_all(await runs.stages(tx, run_id), StageView)
+    return convert({**row, "stages": stages}, BillingRunDetail)
+
+
+@get("/billing-runs/{run_id:uuid}/contracts", responses=when_reading(404))
+async def list_billing_results(
+    tx: Tx,
+    run_id: FromPath[UUID],
+    outcome: Annotated[ItemState | None, QueryParameter(name="state")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[BillingResult]:
+    """What became of each contract: done, skipped, failed, or parked with a code and the reason."""
+    await runs.get_run(tx, run_id)
+    rows = await runs.results_after(tx, run_id, after_id(cursor), outcome, limit + 1)
+    return page_by(convert_all(rows, BillingResult), limit, lambda one: one.contract_id)
+
+
+@get("/billing-runs/{run_id:uuid}/held-lines", responses=when_reading(404))
+async def list_held_lines(
+    tx: Tx, run_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
+) -> Page[HeldLine]:
+    """Lines that were not billed because the records of their packs contradict each other."""
+    await runs.get_run(tx, run_id)
+    rows = await runs.holds_after(tx, run_id, after_id(cursor), limit + 1)
+    return page_by(convert_all(rows, HeldLine), limit, lambda one: one.line_id)
+
+
+@post("/billing-previews", status_code=200, responses=when_posting(404))
+async def preview_billing(tx: Tx, now: Now, data: JSONBody[PreviewCreate]) -> BillingPreview:
+    """What a run would make of a day, also one to come, and why that differs from the last one.
+    The same steps are taken as in a run and then undone."""
+    return await preview.run(tx, data.as_of, data.buyer_id, now)
+
+
+@post(
+    "/contracts/{contract_id:uuid}/amendment-previews",
+    status_code=200,
+    responses=when_posting(404),
+)
+async def preview_amendment(
+    tx: Tx,
+    caller: By,
+    now: Now,
+    contract_id: FromPath[UUID],
+    data: JSONBody[AmendmentPreviewCreate],
+) -> AmendmentPreview:
+    """The customer's bill of a day without and with an amendment. Neither is kept."""
+    return await preview.amendment(tx, contract_id, data, by=str(caller), now=now)
+
+
+@post("/billing-runs/{run_id:uuid}/approval", status_code=200, responses=when_posting(404))
+async def approve_billing_run(
+    tx: Tx, caller: By, now: Now, run_id: FromPath[UUID], data: JSONBody[Approval]
+) -> BillingRunDetail:
+    """Let a run go on that stopped; the worker that comes next takes it up."""
+    await running.approve(tx, run_id, data.reason, by=str(caller), now=now)
+    return await detail(tx, run_id)
 
 
 @get("/invoices", opt={"access": CUSTOMERS}, responses=when_reading())
 async def list_invoices(
-    tx: Tx, lessee_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
+    tx: Tx,
+    buyer_id: FromQuery[UUID | None] = None,
+    run_id: FromQuery[UUID | None] = None,
+    held: FromQuery[bool | None] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Page[InvoiceView]:
-    """Invoices. A customer sees its own, once they are final."""
-    rows = await store.after(tx, after_id(cursor), lessee_id, limit + 1)
+    """Invoices and credit notes. A customer sees its own, once they are final."""
+    rows = await store.after(
+        tx, after_id(cursor), buyer_id=buyer_id, run_id=run_id, held=held, limit=limit + 1
+    )
     return page_by_id(convert_all(rows, InvoiceView), limit)
 
 
@@ -37,31 +138,112 @@ async def list_invoices(
     responses=when_reading(404),
 )
 async def get_invoice(tx: Tx, invoice_id: FromPath[UUID]) -> InvoiceView:
-    """One invoice."""
-    return await service.get(tx, invoice_id)
+    """One invoice or credit note."""
+    return await issuing.get(tx, invoice_id)
 
 
 @get("/invoices/{invoice_id:uuid}/lines", opt={"access": CUSTOMERS}, responses=when_reading(404))
 async def list_invoice_lines(
     tx: Tx, invoice_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ChargeView]:
-    """The lines of an invoice: site, pack, days, rent."""
-    await service.get(tx, invoice_id)
+    """The lines of an invoice: site, pack, days, price."""
+    await issuing.get(tx, invoice_id)
     rows = await store.charges_after(tx, invoice_id, after_id(cursor), limit + 1)
     return page_by_id(convert_all(rows, ChargeView), limit)
 
 
-@get("/ledger/trial-balance", responses=when_reading())
-async def trial_balance(tx: Tx) -> TrialBalance:
-    """Debits and credits of every account; they add up to nothing."""
-    accounts = convert_all(await ledger.balances(tx), AccountBalance)
-    currencies = {account.currency for account in accounts}
-    balanced = all(
-        sum(account.debit - account.credit for account in accounts if account.currency == currency)
-        == 0
-        for currency in currencies
+@post("/invoices/{invoice_id:uuid}/approval", status_code=200, responses=when_posting(404))
+async def approve_invoice(
+    tx: Tx, caller: By, now: Now, invoice_id: FromPath[UUID], data: JSONBody[Approval]
+) -> InvoiceView:
+    """Make a draft final that was held because it is many times the last invoice."""
+    await issuing.approve(tx, invoice_id, data.reason, by=str(caller), now=now, on=civil_date(now))
+    return await issuing.get(tx, invoice_id)
+
+
+@post("/invoices/{invoice_id:uuid}/credit-notes", responses=when_posting(404))
+async def credit_invoice(
+    tx: Tx, caller: By, now: Now, invoice_id: FromPath[UUID], data: JSONBody[CreditNoteCreate]
+) -> InvoiceView:
+    """Take a final invoice back whole. The credit note mirrors it; what is owed all the same is
+    billed anew by the next run."""
+    note_id = await issuing.credit(
+        tx, invoice_id, data.reason, by=str(caller), on=civil_date(now), now=now
     )
-    return TrialBalance(accounts=accounts, balanced=balanced)
+    return await issuing.get(tx, note_id)
 
 
-HANDLERS = [list_billing_runs, list_invoices, get_invoice, list_invoice_lines, trial_balance]
+@get(
+    "/invoice-lines/{line_id:uuid}/explanation",
+    opt={"access": CUSTOMERS},
+    responses=when_reading(404),
+)
+async def explain_invoice_line(tx: Tx, line_id: FromPath[UUID]) -> Explanation:
+    """How a line of an invoice came about: days, price, base, tiers, rounding, and links to what it
+    rests on."""
+    return await explaining.explain(tx, line_id)
+
+
+@post(
+    "/invoice-lines/{line_id:uuid}/disputes",
+    opt={"access": WITH_CUSTOMERS},
+    responses=when_posting(404),
+)
+async def dispute_invoice_line(
+    tx: Tx, caller: By, now: Now, line_id: FromPath[UUID], data: JSONBody[DisputeCreate]
+) -> DisputeView:
+    """Dispute one line; the rest of the invoice stays as it is."""
+    return await disputes.dispute(tx, line_id, data, by=str(caller), now=now)
+
+
+@get("/disputes", opt={"access": CUSTOMERS}, responses=when_reading())
+async def list_disputes(
+    tx: Tx,
+    standing: Annotated[DisputeState | None, QueryParameter(name="state")] = None,
+    invoice_id: FromQuery[UUID | None] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[DisputeView]:
+    """Disputes about lines of invoices, oldest first."""
+    rows = await disputes.after(tx, after_id(cursor), standing, invoice_id, limit + 1)
+    return page_by_id(convert_all(rows, DisputeView), limit)
+
+
+@post("/disputes/{dispute_id:uuid}/answer", status_code=200, responses=when_posting(404))
+async def answer_dispute(
+    tx: Tx, caller: By, now: Now, dispute_id: FromPath[UUID], data: JSONBody[DisputeAnswer]
+) -> DisputeView:
+    """Give in, in whole or in part, or not. What is given is taken off the next bill."""
+    return await disputes.answer(tx, dispute_id, data, by=str(caller), on=civil_date(now), now=now)
+
+
+@post(
+    "/disputes/{dispute_id:uuid}/withdrawal",
+    status_code=200,
+    opt={"access": WITH_CUSTOMERS},
+    responses=when_posting(404),
+)
+async def withdraw_dispute(tx: Tx, caller: By, now: Now, dispute_id: FromPath[UUID]) -> DisputeView:
+    """Leave the line as it is after all."""
+    return await disputes.withdraw(tx, dispute_id, by=str(caller), now=now)
+
+
+HANDLERS = [
+    explain_invoice_line,
+    dispute_invoice_line,
+    list_disputes,
+    answer_dispute,
+    withdraw_dispute,
+    list_billing_runs,
+    get_billing_run,
+    list_billing_results,
+    list_held_lines,
+    preview_billing,
+    preview_amendment,
+    approve_billing_run,
+    list_invoices,
+    get_invoice,
+    list_invoice_lines,
+    approve_invoice,
+    credit_invoice,
+]

@@ -1,160 +1,425 @@
 """What lines owe and what they were charged."""
 
-from collections.abc import Sequence
-from datetime import date
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from asyncpg import Range, Record
 
-from leasing.billing.model import BillableLine, Charge, Charged, Rent, Segment
+from leasing.billing import rules
+from leasing.billing.model import BillableLine, Billing, Charge, Charged, Item, Owed, Segment
 from leasing.db.pool import Connection
+from leasing.pricing.periods import Mode, whole
+from leasing.pricing.plans import Facts, Stay
+from leasing.pricing.proration import Basis
+from leasing.tariffs import store as tariffs
 from schemas.billing import Component
-from schemas.contracts import VatMode
+from schemas.contracts import BillingAlignment, BillingFrequency, BillingTiming, VatMode
 
-# Whatever changes what is owed holds the contract or the line for update, contracts first. We wait
-# for both in the same order, and only then look, in statements of their own: one that waits for a
-# lock goes on with what it saw before. Until we commit nobody can change the days that we charge,
-# and whoever waited for us sees them charged, and leaves a restatement.
+ONE_DAY = timedelta(days=1)
+NO_FACTS = Facts()
+
+# Whatever changes what is owed holds the contract, shared or for update, before it does. Until we
+# commit nobody can change the days that we charge, and whoever waited for us sees them charged and
+# leaves a restatement. We look only then, in statements of their own: one that waits for a lock
+# goes on with what it saw before.
 LOCK_CONTRACTS = """
 SELECT id
   FROM contract
- WHERE lessee_id = $1
-   AND currency = $2
+ WHERE id = ANY ($1::uuid[])
  ORDER BY id
-   FOR KEY SHARE
-"""
-
-LOCK_LINES = """
-SELECT lease_line.id
-  FROM lease_line
-  JOIN contract ON contract.id = lease_line.contract_id
- WHERE lease_line.lessee_id = $1
-   AND contract.currency = $2
-   AND lease_line.started_on < $3
-   AND lease_line.id > $4
- ORDER BY lease_line.id
- LIMIT $5
-   FOR KEY SHARE OF lease_line
+   FOR UPDATE
 """
 
 
-async def lock_lines(
-    tx: Connection, lessee_id: UUID, currency: str, until: date, after: UUID, limit: int
-) -> list[UUID]:
-    """The next lines of a customer, as they are until the transaction ends. Lines that have ended
-    are among them, as something may be put right or owed for them."""
-    await tx.execute(LOCK_CONTRACTS, lessee_id, currency)
-    rows = await tx.fetch(LOCK_LINES, lessee_id, currency, until, after, limit)
-    return [row["id"] for row in rows]
+async def lock_contracts(tx: Connection, contract_ids: Sequence[UUID]) -> None:
+    """Hold contracts and their lines as they are until the transaction ends."""
+    await tx.execute(LOCK_CONTRACTS, contract_ids)
 
 
-# A line is due while its charges end before it does, or when charged days changed. Then we look at
-# it from the first of the month in which that is, so that months are always rated whole.
-# Materialized, or the subqueries would be run at each place where they are named.
-DUE_SEGMENTS = """
-WITH line AS MATERIALIZED (
-  SELECT lease_line.id,
-         contract_id,
-         ended_on,
-         (SELECT max(upper(during))
-            FROM charge
-           WHERE line_id = lease_line.id
-             AND component = 'rent'
-             AND reverses_id IS NULL
-             AND NOT is_reversed) AS billed_to,
-         (SELECT min(from_on)
-            FROM restatement
-           WHERE line_id = lease_line.id
-             AND NOT settled) AS restated_on
-    FROM lease_line
-   WHERE id = ANY ($1::uuid[])
-), due AS (
-  SELECT id,
-         contract_id,
-         billed_to,
-         restated_on,
-         date_trunc('month', least(billed_to, restated_on)::timestamp)::date AS since
-    FROM line
-   WHERE billed_to IS NULL
-      OR billed_to < least(ended_on, $2::date)
-      OR restated_on IS NOT NULL
+# Lines on which nothing happens in the period that is due: billed to its first day or begun on it,
+# one pack in one place at one price throughout. They owe the price of a whole period, which needs
+# no arithmetic, so that these rows never leave the database. All others are rated by the rules;
+# tests/billing/test_steady.py holds both to the same charges.
+CHARGE_STEADY = """
+WITH item AS MATERIALIZED (
+  SELECT *
+    FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
+         AS item (contract_id, invoice_id, from_on, to_on)
+), charged AS (
+  INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
+                      period_days, price_amount, amount, vat_mode, vat_percent)
+  SELECT item.invoice_id,
+         line.id,
+         item.contract_id,
+         position.site_id,
+         placement.pack_id,
+         'rent',
+         daterange(item.from_on, item.to_on),
+         item.to_on - item.from_on,
+         position.rent_amount,
+         position.rent_amount,
+         terms.vat_mode,
+         terms.vat_percent
+    FROM item
+    JOIN contract_revision AS terms
+      ON terms.contract_id = item.contract_id
+     AND terms.during @> daterange(item.from_on, item.to_on)
+     AND terms.proration = 'actual'
+    JOIN lease_line AS line ON line.contract_id = item.contract_id
+    JOIN line_revision AS position
+      ON position.line_id = line.id
+     AND position.during @> daterange(item.from_on, item.to_on)
+     AND NOT position.suspended
+     AND position.price_plan_version_id IS NULL
+    JOIN placement
+      ON placement.line_id = line.id
+     AND placement.during @> daterange(item.from_on, item.to_on)
+    LEFT JOIN LATERAL (
+           SELECT upper(during) AS to_on, is_reversed
+             FROM charge
+            WHERE line_id = line.id
+              AND component = 'rent'
+              AND reverses_id IS NULL
+              AND fee_id IS NULL
+            ORDER BY lower(during) DESC, revision DESC
+            LIMIT 1) AS latest ON true
+   WHERE coalesce(latest.to_on, line.started_on) = item.from_on
+     AND latest.is_reversed IS NOT TRUE
+     AND line.id <> ALL ($5::uuid[])
+     AND NOT EXISTS (SELECT FROM restatement WHERE line_id = line.id AND NOT settled)
+  RETURNING contract_id
 )
-SELECT due.id AS line_id,
-       due.contract_id,
-       due.billed_to,
-       due.restated_on,
-       due.since,
-       lower(segment.days) AS from_on,
-       upper(segment.days) AS to_on,
-       segment.pack_id,
-       segment.site_id,
-       segment.rent_amount,
-       segment.vat_mode,
-       segment.vat_percent
-  FROM due
+SELECT contract_id, count(*)::integer AS charges
+  FROM charged
+ GROUP BY contract_id
+"""
+
+
+async def charge_steady(
+    tx: Connection, items: Sequence[Item], held: Sequence[UUID]
+) -> dict[UUID, int]:
+    """Charge the lines on which nothing happened, except those that are held. Returns how many
+    there were, by contract."""
+    rows = await tx.fetch(
+        CHARGE_STEADY,
+        [item.contract_id for item in items],
+        [item.invoice_id for item in items],
+        [item.from_on for item in items],
+        [item.to_on for item in items],
+        held,
+    )
+    return {row["contract_id"]: row["charges"] for row in rows}
+
+
+# The others: billed to a day before the end of what is due, never, or to be put right; and all that
+# are charged by a price plan, which is billed in arrears where rent may be in advance.
+UNSTEADY = """
+WITH item AS MATERIALIZED (
+  SELECT * FROM unnest($1::uuid[], $2::date[]) AS item (contract_id, to_on)
+)
+SELECT line.id,
+       line.contract_id,
+       latest.to_on AS billed_to,
+       restated.from_on AS restated_on
+  FROM item
+  JOIN lease_line AS line
+    ON line.contract_id = item.contract_id
+   AND line.started_on IS NOT NULL
   LEFT JOIN LATERAL (
-         SELECT placement.during * position.during * terms.during
-                  * daterange(due.since, NULL) AS days,
+         SELECT upper(during) AS to_on
+           FROM charge
+          WHERE line_id = line.id
+            AND component = 'rent'
+            AND reverses_id IS NULL
+            AND fee_id IS NULL
+            AND NOT is_reversed
+          ORDER BY lower(during) DESC
+          LIMIT 1) AS latest ON true
+  LEFT JOIN LATERAL (
+         SELECT min(from_on) AS from_on
+           FROM restatement
+          WHERE line_id = line.id
+            AND NOT settled) AS restated ON true
+ WHERE restated.from_on IS NOT NULL
+    OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
+    OR line.id IN (
+         SELECT line_id
+           FROM line_revision
+          WHERE contract_id IN (SELECT contract_id FROM item)
+            AND price_plan_version_id IS NOT NULL)
+ ORDER BY line.id
+"""
+
+
+class Look(NamedTuple):
+    """A line to look at, and from which day on."""
+
+    line_id: UUID
+    contract_id: UUID
+    billed_to: date | None
+    restated_on: date | None
+
+
+async def unsteady(tx: Connection, items: Sequence[Item], held: Sequence[UUID]) -> list[Look]:
+    """Lines of contracts that may owe something that is not charged yet, or were restated."""
+    rows = await tx.fetch(
+        UNSTEADY, [item.contract_id for item in items], [item.to_on for item in items]
+    )
+    kept = set(held)
+    return [
+        Look(row["id"], row["contract_id"], row["billed_to"], row["restated_on"])
+        for row in rows
+        if row["id"] not in kept
+    ]
+
+
+LINES = """
+SELECT line.id,
+       line.contract_id,
+       latest.to_on AS billed_to,
+       restated.from_on AS restated_on
+  FROM lease_line AS line
+  LEFT JOIN LATERAL (
+         SELECT upper(during) AS to_on
+           FROM charge
+          WHERE line_id = line.id
+            AND component = 'rent'
+            AND reverses_id IS NULL
+            AND fee_id IS NULL
+            AND NOT is_reversed
+          ORDER BY lower(during) DESC
+          LIMIT 1) AS latest ON true
+  LEFT JOIN LATERAL (
+         SELECT min(from_on) AS from_on
+           FROM restatement
+          WHERE line_id = line.id
+            AND NOT settled) AS restated ON true
+ WHERE line.id = ANY ($1::uuid[])
+ ORDER BY line.id
+"""
+
+
+async def of_lines(tx: Connection, line_ids: Sequence[UUID]) -> list[Look]:
+    """Lines by name, to look at whatever they owe."""
+    return [
+        Look(row["id"], row["contract_id"], row["billed_to"], row["restated_on"])
+        for row in await tx.fetch(LINES, line_ids)
+    ]
+
+
+# Terms by day, as far as charges depend on them.
+TERMS = """
+SELECT contract_id,
+       lower(during) AS from_on,
+       upper(during) AS to_on,
+       vat_mode,
+       vat_percent,
+       billing_frequency,
+       billing_alignment,
+       billing_timing,
+       billing_day,
+       coalesce(billing_anchor_on, (
+         SELECT min(lower(term.during))
+           FROM contract_term AS term
+          WHERE term.contract_id = contract_revision.contract_id)) AS anchor_on,
+       billing_end_of_month,
+       proration
+  FROM contract_revision
+ WHERE contract_id = ANY ($1::uuid[])
+ ORDER BY contract_id, lower(during)
+"""
+
+
+class TaxedTerms(NamedTuple):
+    """What is agreed between two days."""
+
+    from_on: date
+    to_on: date | None
+    vat_mode: VatMode
+    vat_percent: Decimal
+    billing: Billing
+
+
+def billing_of(row: Record) -> Billing:
+    return rules.billing(
+        BillingFrequency(row["billing_frequency"]),
+        BillingAlignment(row["billing_alignment"]),
+        BillingTiming(row["billing_timing"]),
+        row["billing_day"],
+        row["anchor_on"],
+        row["billing_end_of_month"],
+        Basis(row["proration"]),
+    )
+
+
+async def terms_of(tx: Connection, contract_ids: Iterable[UUID]) -> dict[UUID, list[TaxedTerms]]:
+    found: dict[UUID, list[TaxedTerms]] = defaultdict(list)
+    for row in await tx.fetch(TERMS, list(set(contract_ids))):
+        found[row["contract_id"]].append(
+            TaxedTerms(
+                row["from_on"],
+                row["to_on"],
+                VatMode(row["vat_mode"]),
+                row["vat_percent"],
+                billing_of(row),
+            )
+        )
+    return found
+
+
+def since(look: Look, agreed: Sequence[TaxedTerms]) -> date:
+    """The first day of a period from which on a line must be looked at."""
+    days = [on for on in (look.billed_to, look.restated_on) if on is not None]
+    if look.billed_to is None:
+        return date.min
+    on = min(days)
+    while True:
+        terms = next((one for one in agreed if one.to_on is None or on < one.to_on), agreed[-1])
+        start = whole(terms.billing.cycle, on).from_on
+        # The period may begin under other terms, within a period of theirs.
+        if start == on or start >= terms.from_on:
+            if terms.billing.mode is Mode.ADVANCE:
+                # What a price plan charges for the period before is due with the rent of this one.
+                start = whole(terms.billing.cycle, start - ONE_DAY).from_on
+            return start
+        on = start
+        if on < agreed[0].from_on:
+            return on
+
+
+SEGMENTS = """
+SELECT line.id AS line_id,
+       lower(stay.days) AS from_on,
+       upper(stay.days) AS to_on,
+       stay.pack_id,
+       stay.site_id,
+       stay.rent_amount,
+       stay.plan_id,
+       stay.rated_wh
+  FROM unnest($1::uuid[], $2::date[]) AS line (id, since)
+ CROSS JOIN LATERAL (
+         SELECT placement.during * position.during
+                  * daterange(line.since, NULL) AS days,
                 placement.pack_id,
                 position.site_id,
                 position.rent_amount,
-                terms.vat_mode,
-                terms.vat_percent
+                position.price_plan_version_id AS plan_id,
+                pack.rated_capacity_mah::numeric * pack.rated_voltage_mv * 0.000001 AS rated_wh
            FROM placement
            JOIN line_revision AS position ON position.line_id = placement.line_id
-           JOIN contract_revision AS terms ON terms.contract_id = position.contract_id
-          WHERE placement.line_id = due.id
-            AND NOT position.suspended) AS segment ON NOT isempty(segment.days)
- ORDER BY due.id, lower(segment.days)
+           JOIN pack ON pack.id = placement.pack_id
+          WHERE placement.line_id = line.id
+            AND NOT position.suspended) AS stay
+ WHERE NOT isempty(stay.days)
+ ORDER BY line.id, lower(stay.days)
 """
 
 CHARGED = """
 SELECT charge.line_id,
        charge.id,
+       charge.component,
+       charge.kind,
        lower(charge.during) AS from_on,
        upper(charge.during) AS to_on,
-       charge.month_days,
+       charge.period_days,
        charge.pack_id,
        charge.site_id,
-       charge.rent_amount,
+       charge.price_amount,
+       charge.quantity,
+       charge.unit_price,
        charge.amount,
        charge.vat_mode,
-       charge.vat_percent
+       charge.vat_percent,
+       charge.is_reversed,
+       charge.revision
   FROM unnest($1::uuid[], $2::date[]) AS line (id, since)
   JOIN charge
     ON charge.line_id = line.id
    AND upper(charge.during) > line.since
- WHERE component = 'rent'
+ WHERE fee_id IS NULL
    AND reverses_id IS NULL
-   AND NOT is_reversed
- ORDER BY charge.line_id, lower(charge.during)
+ ORDER BY charge.line_id, lower(charge.during), charge.component, charge.revision
 """
 
 
-async def due_lines(tx: Connection, line_ids: Sequence[UUID], until: date) -> list[BillableLine]:
-    """Those of the lines that may owe rent for days before `until`, or were restated."""
-    rows = await tx.fetch(DUE_SEGMENTS, line_ids, until)
-    found = [list(alike) for _, alike in groupby(rows, key=lambda row: row["line_id"])]
-    charged = await charges_since(
-        tx,
-        {
-            first["line_id"]: first["since"]
-            for first, *_ in found
-            if first["billed_to"] is not None and first["billed_to"] > first["since"]
-        },
-    )
+async def billable(tx: Connection, looks: Sequence[Look], as_of: date) -> list[BillableLine]:
+    """Lines with all that what they owe on a day depends on."""
+    if not looks:
+        return []
+    agreed = await terms_of(tx, (look.contract_id for look in looks))
+    starts = [since(look, agreed[look.contract_id]) for look in looks]
+    ids = [look.line_id for look in looks]
+    stays: dict[UUID, list[Record]] = defaultdict(list)
+    for row in await tx.fetch(SEGMENTS, ids, starts):
+        stays[row["line_id"]].append(row)
+    charged, revisions = await charges_since(tx, dict(zip(ids, starts, strict=True)))
+    parts = {
+        look.line_id: list(segments(stays[look.line_id], agreed[look.contract_id]))
+        for look in looks
+    }
+    plan_ids = {part.plan_id for known in parts.values() for part in known if part.plan_id}
+    plans = await tariffs.components_of(tx, list(plan_ids)) if plan_ids else {}
+    facts = await facts_of(tx, parts, as_of) if plan_ids else {}
     return [
         BillableLine(
-            line_id=first["line_id"],
-            contract_id=first["contract_id"],
-            segments=[segment_of(row) for row in (first, *others) if row["from_on"] is not None],
-            charged=charged.get(first["line_id"], []),
-            billed_to=first["billed_to"],
-            restated=first["restated_on"] is not None,
+            line_id=look.line_id,
+            contract_id=look.contract_id,
+            segments=parts[look.line_id],
+            charged=charged.get(look.line_id, []),
+            billed_to=look.billed_to,
+            restated=look.restated_on is not None,
+            plans=plans,
+            facts=facts.get(look.line_id, NO_FACTS),
+            revisions=revisions.get(look.line_id, {}),
         )
-        for first, *others in found
+        for look in looks
     ]
+
+
+async def facts_of(
+    tx: Connection, parts: Mapping[UUID, Sequence[Segment]], as_of: date
+) -> dict[UUID, Facts]:
+    """What price plans rest on, of the lines that have one."""
+    return await tariffs.facts_for(
+        tx,
+        {
+            line_id: [
+                Stay(part.from_on, to_on, part.pack_id, part.site_id, part.rated_wh)
+                for part in known
+                if (to_on := min(part.to_on or as_of, as_of)) > part.from_on
+                and part.pack_id is not None
+                and part.site_id is not None
+            ]
+            for line_id, known in parts.items()
+            if any(part.plan_id for part in known)
+        },
+    )
+
+
+def segments(stays: Iterable[Record], agreed: Sequence[TaxedTerms]) -> Iterable[Segment]:
+    """Stays of a line, cut where the terms change."""
+    for stay in stays:
+        for terms in agreed:
+            from_on = max(stay["from_on"], terms.from_on)
+            ends = [on for on in (stay["to_on"], terms.to_on) if on is not None]
+            to_on = min(ends, default=None)
+            if to_on is None or from_on < to_on:
+                yield Segment(
+                    from_on,
+                    to_on,
+                    stay["pack_id"],
+                    stay["site_id"],
+                    stay["rent_amount"],
+                    terms.vat_mode,
+                    terms.vat_percent,
+                    terms.billing,
+                    stay["plan_id"],
+                    stay["rated_wh"],
+                )
 
 
 BILLED_TO = """
@@ -162,6 +427,7 @@ SELECT max(upper(during))
   FROM charge
  WHERE line_id = ANY ($1::uuid[])
    AND component = 'rent'
+   AND fee_id IS NULL
    AND reverses_id IS NULL
    AND NOT is_reversed
 """
@@ -173,37 +439,38 @@ async def billed_to(tx: Connection, line_ids: Sequence[UUID]) -> date | None:
     return on
 
 
-def segment_of(row: Record) -> Segment:
-    return Segment(
-        row["from_on"],
-        row["to_on"],
-        row["pack_id"],
-        row["site_id"],
-        row["rent_amount"],
-        VatMode(row["vat_mode"]),
-        row["vat_percent"],
-    )
+Revisions = dict[tuple[str, date], int]
 
 
-async def charges_since(tx: Connection, since: dict[UUID, date]) -> dict[UUID, list[Charged]]:
-    """Rent of lines that was charged from a day on and not taken back, in order of time."""
-    if not since:
-        return {}
-    found: dict[UUID, list[Charged]] = {line_id: [] for line_id in since}
-    for row in await tx.fetch(CHARGED, list(since), list(since.values())):
-        rent = Rent(
+async def charges_since(
+    tx: Connection, starts: Mapping[UUID, date]
+) -> tuple[dict[UUID, list[Charged]], dict[UUID, Revisions]]:
+    """What lines were charged from a day on and not taken back, in order of time; and how many
+    times they were charged for days that begin on the same day."""
+    found: dict[UUID, list[Charged]] = defaultdict(list)
+    revisions: dict[UUID, Revisions] = defaultdict(dict)
+    rows = await tx.fetch(CHARGED, list(starts), list(starts.values())) if starts else []
+    for row in rows:
+        owed = Owed(
+            row["component"],
+            Component(row["kind"]),
             row["from_on"],
             row["to_on"],
-            row["month_days"],
+            row["period_days"],
             row["pack_id"],
             row["site_id"],
-            row["rent_amount"],
+            row["price_amount"],
+            row["quantity"],
+            row["unit_price"],
             row["amount"],
             VatMode(row["vat_mode"]),
             row["vat_percent"],
+            None,
         )
-        found[row["line_id"]].append(Charged(row["id"], rent))
-    return found
+        revisions[row["line_id"]][owed.component, owed.from_on] = row["revision"]
+        if not row["is_reversed"]:
+            found[row["line_id"]].append(Charged(row["id"], owed))
+    return found, revisions
 
 
 # A fee is taxed as was agreed on the day it is owed, or as was agreed last when that was the day
@@ -218,9 +485,13 @@ SELECT fee.line_id,
        fee.owed_on AS from_on,
        fee.owed_on + 1 AS to_on,
        fee.amount,
-       terms.vat_mode,
-       terms.vat_percent
-  FROM fee
+       coalesce(adjusted.vat_mode, terms.vat_mode) AS vat_mode,
+       coalesce(adjusted.vat_percent, terms.vat_percent) AS vat_percent
+  FROM unnest($1::uuid[], $2::date[]) AS due (contract_id, until)
+  JOIN fee
+    ON fee.contract_id = due.contract_id
+   AND fee.owed_on < due.until
+  LEFT JOIN charge AS adjusted ON adjusted.id = fee.charge_id
   JOIN LATERAL (
          SELECT site_id
            FROM line_revision
@@ -233,9 +504,7 @@ SELECT fee.line_id,
           WHERE contract_id = fee.contract_id
           ORDER BY lower(during) > fee.owed_on, abs(lower(during) - fee.owed_on)
           LIMIT 1) AS terms ON true
- WHERE fee.line_id = ANY ($1::uuid[])
-   AND fee.owed_on < $2
-   AND NOT EXISTS (
+ WHERE NOT EXISTS (
          SELECT FROM charge
           WHERE fee_id = fee.id
             AND reverses_id IS NULL
@@ -244,25 +513,32 @@ SELECT fee.line_id,
 """
 
 
-async def due_fees(tx: Connection, line_ids: Sequence[UUID], until: date) -> list[Charge]:
-    """Fees of the lines that were owed before `until` and not charged yet."""
+async def due_fees(
+    tx: Connection, contract_ids: Sequence[UUID], until: Sequence[date]
+) -> list[Charge]:
+    """Fees of contracts that were owed before a day, for each its own, and not charged yet."""
     return [
         Charge(
             line_id=row["line_id"],
             contract_id=row["contract_id"],
             site_id=row["site_id"],
             pack_id=row["pack_id"],
-            component=Component(row["component"]),
+            component=row["component"],
+            kind=Component(row["component"]),
             fee_id=row["fee_id"],
             from_on=row["from_on"],
             to_on=row["to_on"],
-            month_days=None,
-            rent_amount=None,
+            period_days=None,
+            price_amount=None,
+            quantity=None,
+            unit_price=None,
             amount=row["amount"],
             vat_mode=VatMode(row["vat_mode"]),
             vat_percent=row["vat_percent"],
+            detail=None,
+            revision=1,
         )
-        for row in await tx.fetch(DUE_FEES, line_ids, until)
+        for row in await tx.fetch(DUE_FEES, contract_ids, until)
     ]
 
 
@@ -273,74 +549,112 @@ CHARGE_COLUMNS = (
     "site_id",
     "pack_id",
     "component",
+    "kind",
     "fee_id",
     "during",
-    "month_days",
-    "rent_amount",
+    "period_days",
+    "price_amount",
+    "quantity",
+    "unit_price",
     "amount",
     "vat_mode",
     "vat_percent",
+    "detail",
+    "revision",
 )
 
 
-async def insert_charges(tx: Connection, invoice_id: UUID, charges: Sequence[Charge]) -> None:
+async def insert_charges(
+    tx: Connection, invoices: Mapping[UUID, UUID], charges: Sequence[Charge]
+) -> None:
+    """Add charges to the invoices of their contracts, by contract."""
     await tx.copy_records_to_table(
         "charge",
         columns=CHARGE_COLUMNS,
         records=[
             (
-                invoice_id,
+                invoices[charge.contract_id],
                 charge.line_id,
                 charge.contract_id,
                 charge.site_id,
                 charge.pack_id,
                 charge.component,
+                charge.kind,
                 charge.fee_id,
                 Range(charge.from_on, charge.to_on),
-                charge.month_days,
-                charge.rent_amount,
+                charge.period_days,
+                charge.price_amount,
+                charge.quantity,
+                charge.unit_price,
                 charge.amount,
                 charge.vat_mode,
                 charge.vat_percent,
+                charge.detail,
+                charge.revision,
             )
             for charge in charges
         ],
     )
 
 
-# The charge stays, marked, beside the one that takes it back.
+# The charge stays, marked, beside the one that takes it back, which is on the invoice of its
+# contract.
 TAKE_BACK = """
 WITH reversed AS (
   UPDATE charge
      SET is_reversed = true
-   WHERE id = ANY ($2::uuid[])
+   WHERE id = ANY ($3::uuid[])
      AND NOT is_reversed
   RETURNING *
 )
-INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, fee_id, during,
-                    month_days, rent_amount, amount, vat_mode, vat_percent, reverses_id)
-SELECT $1, line_id, contract_id, site_id, pack_id, component, fee_id, during, month_days,
-       rent_amount, -amount, vat_mode, vat_percent, id
+INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, kind, fee_id,
+                    during, period_days, price_amount, quantity, unit_price, amount, vat_mode,
+                    vat_percent, revision, reverses_id)
+SELECT onto.invoice_id, line_id, reversed.contract_id, site_id, pack_id, component, kind, fee_id,
+       during, period_days, price_amount, quantity, unit_price, -amount, vat_mode, vat_percent,
+       revision, id
   FROM reversed
+  JOIN unnest($1::uuid[], $2::uuid[]) AS onto (contract_id, invoice_id)
+    ON onto.contract_id = reversed.contract_id
  ORDER BY id
 """
 
 
-async def take_back(tx: Connection, invoice_id: UUID, charge_ids: Sequence[UUID]) -> None:
-    """Take charges back on an invoice: their days are free to be charged anew."""
-    await tx.execute(TAKE_BACK, invoice_id, charge_ids)
+async def take_back(
+    tx: Connection, invoices: Mapping[UUID, UUID], charge_ids: Sequence[UUID]
+) -> None:
+    """Take charges back on the invoices of their contracts: their days are free to be charged
+    anew."""
+    await tx.execute(TAKE_BACK, list(invoices), list(invoices.values()), charge_ids)
 
 
+# By the first thing that a line was put right by.
 SETTLE = """
 UPDATE restatement
    SET settled = true,
-       settled_by = $2
- WHERE line_id = ANY ($1::uuid[])
+       settled_by = line.invoice_id
+  FROM unnest($1::uuid[], $2::uuid[]) AS line (id, invoice_id)
+ WHERE line_id = line.id
    AND NOT settled
 """
 
 
-async def settle(tx: Connection, line_ids: Sequence[UUID], invoice_id: UUID | None) -> None:
+async def settle(tx: Connection, lines: Mapping[UUID, UUID | None]) -> None:
     """Note that what changed on lines, which the caller holds, was put right, on an invoice if it
     made a difference."""
-    await tx.execute(SETTLE, line_ids, invoice_id)
+    if lines:
+        await tx.execute(SETTLE, list(lines), list(lines.values()))
+
+
+RESTATE = """
+INSERT INTO restatement (line_id, from_on)
+SELECT line_id, min(lower(during))
+  FROM charge
+ WHERE id = ANY ($1::uuid[])
+ GROUP BY line_id
+"""
+
+
+async def restate(tx: Connection, charge_ids: Sequence[UUID]) -> None:
+    """Let the days of charges that were taken back be looked at by the next run."""
+    await tx.execute(RESTATE, charge_ids)

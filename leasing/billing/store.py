@@ -1,121 +1,318 @@
-"""Billing runs, invoices and their pages."""
+"""Invoices and credit notes."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-import msgspec
 from asyncpg import Record
 
-from leasing.billing.model import Statement, Sum
+from leasing.billing.model import Draft, Statement, Sum
 from leasing.db.pool import Connection
-from leasing.kit.rows import convert
 from schemas.billing import Component
 from schemas.contracts import VatMode
 
-OPEN_RUN = """
-INSERT INTO billing_run (period, started_at)
-VALUES (daterange($1, $2), $3)
-    ON CONFLICT (period) DO UPDATE SET period = excluded.period
-RETURNING id
+# Drafts
+
+DROP_EMPTY = """
+DELETE FROM invoice
+ WHERE run_id = $1
+   AND state = 'draft'
+   AND NOT EXISTS (SELECT FROM charge WHERE invoice_id = invoice.id)
 """
 
 
-async def open_run(tx: Connection, from_on: date, to_on: date, now: datetime) -> UUID:
-    """The run of a period; the same one however often it is asked for."""
-    run_id: UUID = await tx.fetchval(OPEN_RUN, from_on, to_on, now)
-    return run_id
+async def drop_empty(tx: Connection, run_id: UUID) -> None:
+    await tx.execute(DROP_EMPTY, run_id)
 
 
-CLOSE_RUN = """
-UPDATE billing_run
-   SET state = 'done',
-       finished_at = $2
+# In the order in which they are numbered.
+DRAFTS = """
+SELECT id
+  FROM invoice
+ WHERE run_id = $1
+   AND state = 'draft'
+   AND held_because IS NULL
+ ORDER BY seller_id, buyer_id, currency
+"""
+
+
+async def drafts(tx: Connection, run_id: UUID) -> list[UUID]:
+    return [row["id"] for row in await tx.fetch(DRAFTS, run_id)]
+
+
+SUM_UP = """
+WITH given AS (
+  SELECT * FROM unnest($1::uuid[]) AS given (invoice_id)
+), gone AS (
+  DELETE FROM invoice_sum WHERE invoice_id IN (SELECT invoice_id FROM given)
+)
+SELECT invoice_id, kind, vat_mode, vat_percent, count(*)::integer AS charges,
+       sum(amount)::bigint AS amount
+  FROM given
+  JOIN charge USING (invoice_id)
+ GROUP BY invoice_id, kind, vat_mode, vat_percent
+ ORDER BY invoice_id, kind, vat_mode, vat_percent
+"""
+
+KEEP_SUMS = """
+INSERT INTO invoice_sum (invoice_id, kind, vat_mode, vat_percent, charges, amount)
+SELECT *
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::int[], $6::bigint[])
+"""
+
+
+async def sum_up(tx: Connection, invoice_ids: Sequence[UUID]) -> dict[UUID, list[Sum]]:
+    """Add up the charges of drafts and keep what they come to."""
+    rows = await tx.fetch(SUM_UP, invoice_ids)
+    if rows:
+        await tx.execute(KEEP_SUMS, *map(list, zip(*rows, strict=True)))
+    found: dict[UUID, list[Sum]] = {invoice_id: [] for invoice_id in invoice_ids}
+    for row in rows:
+        found[row["invoice_id"]].append(sum_of(row))
+    return found
+
+
+def sum_of(row: Record) -> Sum:
+    return Sum(Component(row["kind"]), VatMode(row["vat_mode"]), row["vat_percent"], row["amount"])
+
+
+# More taken back than charged makes a credit note.
+SET_TOTALS = """
+UPDATE invoice
+   SET net_amount = given.net_amount,
+       vat_amount = given.vat_amount,
+       total_amount = given.net_amount + given.vat_amount,
+       kind = CASE WHEN credits_id IS NOT NULL OR given.net_amount + given.vat_amount < 0
+                   THEN 'credit_note' ELSE 'invoice' END
+  FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS given (id, net_amount, vat_amount)
+ WHERE invoice.id = given.id
+"""
+
+
+async def set_totals(tx: Connection, statements: dict[UUID, Statement]) -> None:
+    await tx.execute(
+        SET_TOTALS,
+        list(statements),
+        [one.whole.net_amount for one in statements.values()],
+        [one.whole.vat_amount for one in statements.values()],
+    )
+
+
+# A slip of the decimal point makes an invoice many times the last one of the same customer.
+JUMPS = """
+SELECT invoice.id, invoice.total_amount, latest.total_amount AS before_amount
+  FROM invoice
+ CROSS JOIN LATERAL (
+         SELECT total_amount
+           FROM invoice AS before
+          WHERE before.buyer_id = invoice.buyer_id
+            AND before.currency = invoice.currency
+            AND before.seller_id IS NOT DISTINCT FROM invoice.seller_id
+            AND before.state = 'final'
+            AND before.kind = 'invoice'
+          ORDER BY before.id DESC
+          LIMIT 1) AS latest
+ WHERE run_id = $1
+   AND state = 'draft'
+   AND held_because IS NULL
+   AND approved_by IS NULL
+   AND invoice.total_amount > $2
+   AND invoice.total_amount > $3 * latest.total_amount
+ ORDER BY invoice.id
+"""
+
+HOLD = """
+UPDATE invoice
+   SET held_because = $2
  WHERE id = $1
-   AND state = 'running'
 """
 
 
-async def close_run(tx: Connection, run_id: UUID, now: datetime) -> None:
-    await tx.execute(CLOSE_RUN, run_id, now)
+async def hold_jumps(tx: Connection, run_id: UUID, above_amount: int, times: int) -> int:
+    """Let drafts wait for a person that are so many times the last invoice; returns how many."""
+    rows = await tx.fetch(JUMPS, run_id, above_amount, times)
+    for row in rows:
+        because = (
+            f"{row['total_amount']} is more than {times} times the last invoice, "
+            f"{row['before_amount']}"
+        )
+        await tx.execute(HOLD, row["id"], because)
+    return len(rows)
 
 
-# Customers in order of id, each with the currencies of its contracts, also of those that ended:
-# something may be put right or owed for them.
-BILLABLE = """
-SELECT DISTINCT lease_line.lessee_id, contract.currency
-  FROM lease_line
-  JOIN contract ON contract.id = lease_line.contract_id
- WHERE lease_line.started_on < $1
- ORDER BY lease_line.lessee_id, contract.currency
+COUNT_DRAFTS = """
+SELECT count(*)
+  FROM invoice
+ WHERE run_id = $1
+   AND state = 'draft'
+   AND held_because IS NULL
 """
 
 
-async def billable(tx: Connection, until: date) -> list[tuple[UUID, str]]:
-    return [(row["lessee_id"], row["currency"]) for row in await tx.fetch(BILLABLE, until)]
+async def count_drafts(tx: Connection, run_id: UUID) -> int:
+    found: int = await tx.fetchval(COUNT_DRAFTS, run_id)
+    return found
 
 
-class Invoice(msgspec.Struct, frozen=True):
-    id: UUID
-    state: str
-    currency: str
-    lessee_id: UUID
+# Beside what was billed before
 
-
-DRAFT = """
-INSERT INTO invoice (run_id, lessee_id, currency, period)
-VALUES ($1, $2, $3, daterange($4, $5))
-    ON CONFLICT (lessee_id, period, currency) DO NOTHING
+# The last invoice of the same seller, customer and currency.
+PREVIEWED = """
+SELECT invoice.id, invoice.kind, invoice.seller_id, invoice.buyer_id, party.name AS buyer_name,
+       invoice.currency, lower(invoice.period) AS period_from, upper(invoice.period) AS period_to,
+       invoice.net_amount, invoice.vat_amount, invoice.total_amount,
+       latest.number AS before_number, latest.total_amount AS before_amount
+  FROM unnest($1::uuid[]) WITH ORDINALITY AS given (id, position)
+  JOIN invoice USING (id)
+  JOIN party ON party.id = invoice.buyer_id
+  LEFT JOIN LATERAL (
+         SELECT number, total_amount
+           FROM invoice AS before
+          WHERE before.buyer_id = invoice.buyer_id
+            AND before.currency = invoice.currency
+            AND before.seller_id IS NOT DISTINCT FROM invoice.seller_id
+            AND before.state = 'final'
+            AND before.run_id <> invoice.run_id
+          ORDER BY before.id DESC
+          LIMIT 1) AS latest ON true
+ ORDER BY given.position
 """
+
+
+async def previewed(tx: Connection, invoice_ids: Sequence[UUID]) -> list[Record]:
+    return await tx.fetch(PREVIEWED, invoice_ids)
+
+
+# Why invoices of a run differ from the ones before, line by line. What was taken back, charged
+# anew or charged late is a correction; days and prices are told apart by the price of a whole
+# period.
+CAUSES = """
+WITH pair AS (
+  SELECT invoice.id AS this_id,
+         invoice.currency,
+         invoice.period,
+         latest.id AS last_id,
+         latest.period AS last_period
+    FROM invoice
+    LEFT JOIN LATERAL (
+           SELECT id, period
+             FROM invoice AS before
+            WHERE before.buyer_id = invoice.buyer_id
+              AND before.currency = invoice.currency
+              AND before.seller_id IS NOT DISTINCT FROM invoice.seller_id
+              AND before.state = 'final'
+              AND before.run_id <> invoice.run_id
+            ORDER BY before.id DESC
+            LIMIT 1) AS latest ON true
+   WHERE run_id = $1
+     AND credits_id IS NULL
+), side AS (
+  SELECT this_id AS invoice_id, currency, period, true AS this FROM pair
+   UNION ALL
+  SELECT last_id, currency, last_period, false FROM pair WHERE last_id IS NOT NULL
+), marked AS (
+  SELECT side.currency,
+         side.this,
+         charge.line_id,
+         charge.amount,
+         charge.price_amount,
+         CASE
+           WHEN charge.kind IN ('throughput', 'cycles', 'distance', 'minimum', 'maximum')
+           THEN 'usage'
+           WHEN charge.kind = 'availability' THEN 'sla'
+           WHEN charge.fee_id IS NOT NULL OR charge.kind = 'one_off' THEN 'fees'
+           WHEN charge.reverses_id IS NOT NULL OR charge.revision > 1
+             OR lower(charge.during) < lower(side.period)
+           THEN 'correction'
+         END AS cause
+    FROM side
+    JOIN charge USING (invoice_id)
+), by_line AS (
+  SELECT currency,
+         line_id,
+         cause,
+         sum(amount) FILTER (WHERE this) AS this,
+         sum(amount) FILTER (WHERE NOT this) AS last,
+         max(price_amount) FILTER (WHERE this) AS this_price,
+         max(price_amount) FILTER (WHERE NOT this) AS last_price
+    FROM marked
+   GROUP BY currency, line_id, cause
+), named AS (
+  SELECT currency,
+         line_id,
+         coalesce(cause, CASE
+           WHEN last IS NULL THEN 'new'
+           WHEN this IS NULL THEN 'ended'
+           WHEN this_price <> last_price THEN 'price'
+           ELSE 'days'
+         END) AS cause,
+         coalesce(this, 0) - coalesce(last, 0) AS amount
+    FROM by_line
+)
+SELECT currency, cause, count(DISTINCT line_id)::integer AS lines, sum(amount)::bigint AS amount
+  FROM named
+ WHERE amount <> 0
+ GROUP BY currency, cause
+ ORDER BY currency, cause
+"""
+
+
+async def causes(tx: Connection, run_id: UUID) -> list[Record]:
+    return await tx.fetch(CAUSES, run_id)
+
+
+# Final
+
+READY = """
+SELECT invoice.id, invoice.kind, seller_id, buyer_id, currency, sums.kind AS of_kind, vat_mode,
+       vat_percent, amount
+  FROM unnest($1::uuid[]) WITH ORDINALITY AS given (id, position)
+  JOIN invoice USING (id)
+  JOIN invoice_sum AS sums ON sums.invoice_id = invoice.id
+ WHERE state = 'draft'
+ ORDER BY given.position, sums.kind, vat_mode, vat_percent
+"""
+
+
+async def ready(tx: Connection, invoice_ids: Sequence[UUID]) -> list[Draft]:
+    """Drafts with their sums, in the order given; those that are final already are left out."""
+    found: dict[UUID, Draft] = {}
+    for row in await tx.fetch(READY, invoice_ids):
+        draft = found.setdefault(
+            row["id"],
+            Draft(row["id"], row["kind"], row["seller_id"], row["buyer_id"], row["currency"], []),
+        )
+        draft.sums.append(
+            Sum(
+                Component(row["of_kind"]),
+                VatMode(row["vat_mode"]),
+                row["vat_percent"],
+                row["amount"],
+            )
+        )
+    return list(found.values())
+
 
 LOCK = """
-SELECT id, state, currency, lessee_id
+SELECT id, state
   FROM invoice
- WHERE lessee_id = $1
-   AND period = daterange($2, $3)
-   AND currency = $4
+ WHERE id = ANY ($1::uuid[])
+ ORDER BY id
    FOR UPDATE
 """
 
 
-async def draft(
-    tx: Connection, run_id: UUID, lessee_id: UUID, currency: str, from_on: date, to_on: date
-) -> Invoice:
-    """The customer's invoice of a period, locked; drafted if it was not there."""
-    await tx.execute(DRAFT, run_id, lessee_id, currency, from_on, to_on)
-    invoice = await lock(tx, lessee_id, currency, from_on, to_on)
-    assert invoice is not None
-    return invoice
-
-
-async def lock(
-    tx: Connection, lessee_id: UUID, currency: str, from_on: date, to_on: date
-) -> Invoice | None:
-    row = await tx.fetchrow(LOCK, lessee_id, from_on, to_on, currency)
-    return convert(row, Invoice) if row else None
-
-
-SUMS = """
-SELECT component, vat_mode, vat_percent, sum(amount)::bigint AS amount
-  FROM charge
- WHERE invoice_id = $1
- GROUP BY component, vat_mode, vat_percent
- ORDER BY component, vat_mode, vat_percent
-"""
-
-
-async def sums(tx: Connection, invoice_id: UUID) -> list[Sum]:
-    return [
-        Sum(
-            Component(row["component"]), VatMode(row["vat_mode"]), row["vat_percent"], row["amount"]
-        )
-        for row in await tx.fetch(SUMS, invoice_id)
-    ]
+async def lock(tx: Connection, invoice_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Hold invoices; returns the state of each."""
+    return {row["id"]: row["state"] for row in await tx.fetch(LOCK, invoice_ids)}
 
 
 # Of several contracts on one invoice the longest time to pay holds for all.
 PAYMENT_DAYS = """
-SELECT max(terms.payment_days)
-  FROM (SELECT DISTINCT contract_id FROM charge WHERE invoice_id = $1) AS billed
+SELECT billed.invoice_id, max(terms.payment_days)::integer AS days
+  FROM (SELECT DISTINCT invoice_id, contract_id
+          FROM charge
+         WHERE invoice_id = ANY ($1::uuid[])) AS billed
   JOIN LATERAL (
          SELECT payment_days
            FROM contract_revision
@@ -123,95 +320,173 @@ SELECT max(terms.payment_days)
             AND lower(during) <= $2
           ORDER BY lower(during) DESC
           LIMIT 1) AS terms ON true
+ GROUP BY billed.invoice_id
 """
 
 
-async def payment_days(tx: Connection, invoice_id: UUID, issued_on: date) -> int:
+async def payment_days(
+    tx: Connection, invoice_ids: Sequence[UUID], issued_on: date
+) -> dict[UUID, int]:
     """The time to pay that is agreed on the day of issue; of an ended contract, what was last."""
-    days: int = await tx.fetchval(PAYMENT_DAYS, invoice_id, issued_on)
-    return days
+    rows = await tx.fetch(PAYMENT_DAYS, invoice_ids, issued_on)
+    return {row["invoice_id"]: row["days"] for row in rows}
 
 
-NEXT_NUMBER = """
-INSERT INTO invoice_series AS counter (series, year, last_number)
-VALUES ($1, $2, 1)
-    ON CONFLICT (series, year) DO UPDATE SET last_number = counter.last_number + 1
+NEXT_NUMBERS = """
+INSERT INTO invoice_series AS counter (seller_id, series, year, last_number)
+VALUES ($1, $2, $3, $4)
+    ON CONFLICT ON CONSTRAINT invoice_series_once
+    DO UPDATE SET last_number = counter.last_number + excluded.last_number
 RETURNING last_number
 """
 
 
-async def next_number(tx: Connection, series: str, year: int) -> int:
-    """The next number of a series. The counter's row stays locked until the transaction ends,
-    so a number is used or nobody ever saw it."""
-    number: int = await tx.fetchval(NEXT_NUMBER, series, year)
-    return number
+async def next_numbers(
+    tx: Connection, seller_id: UUID | None, series: str, year: int, count: int
+) -> int:
+    """The first of so many next numbers. The counter's row stays locked until the transaction
+    ends, so a number is used or nobody ever saw it."""
+    last: int = await tx.fetchval(NEXT_NUMBERS, seller_id, series, year, count)
+    return last - count + 1
 
 
 INSERT_VAT = """
 INSERT INTO invoice_vat (invoice_id, vat_percent, net_amount, vat_amount)
-VALUES ($1, $2, $3, $4)
+SELECT *
+  FROM unnest($1::uuid[], $2::numeric[], $3::bigint[], $4::bigint[])
 """
 
 FINALISE = """
 UPDATE invoice
    SET state = 'final',
-       number = $2,
-       issued_on = $3,
-       due_on = $4,
-       net_amount = $5,
-       vat_amount = $6,
-       total_amount = $7,
-       finalised_at = $8
- WHERE id = $1
+       number = given.number,
+       issued_on = $4,
+       due_on = given.due_on,
+       finalised_at = $5
+  FROM unnest($1::uuid[], $2::text[], $3::date[]) AS given (id, number, due_on)
+ WHERE invoice.id = given.id
 """
 
 
 async def finalise(
     tx: Connection,
-    invoice_id: UUID,
-    *,
-    number: str,
+    numbers: dict[UUID, str],
+    due_on: dict[UUID, date],
+    statements: dict[UUID, Statement],
     issued_on: date,
-    due_on: date,
-    statement: Statement,
     now: datetime,
 ) -> None:
-    await tx.executemany(
-        INSERT_VAT,
-        [
-            (invoice_id, percent, part.net_amount, part.vat_amount)
-            for percent, part in sorted(statement.by_rate.items())
-        ],
-    )
-    whole = statement.whole
+    taxes = [
+        (invoice_id, percent, part.net_amount, part.vat_amount)
+        for invoice_id, statement in statements.items()
+        for percent, part in sorted(statement.by_rate.items())
+    ]
+    if taxes:
+        await tx.execute(INSERT_VAT, *map(list, zip(*taxes, strict=True)))
     await tx.execute(
         FINALISE,
-        invoice_id,
-        number,
+        list(numbers),
+        list(numbers.values()),
+        [due_on[invoice_id] for invoice_id in numbers],
         issued_on,
-        due_on,
-        whole.net_amount,
-        whole.vat_amount,
-        whole.total_amount,
         now,
     )
 
 
-INVOICE_VIEW = """
-SELECT id, run_id, number, state, lessee_id, currency, lower(period) AS period_from,
-       upper(period) AS period_to, issued_on, due_on, net_amount, vat_amount, total_amount
+NOT_DELIVERED = """
+SELECT id
   FROM invoice
+ WHERE run_id = $1
+   AND state = 'final'
+   AND NOT EXISTS (SELECT FROM invoice_delivery WHERE invoice_id = invoice.id)
+ ORDER BY id
 """
 
-GET = f"""{INVOICE_VIEW}
+
+async def not_delivered(tx: Connection, run_id: UUID) -> list[UUID]:
+    return [row["id"] for row in await tx.fetch(NOT_DELIVERED, run_id)]
+
+
+DELIVER = """
+INSERT INTO invoice_delivery (invoice_id, channel, delivered_at)
+SELECT id, 'portal', $2
+  FROM unnest($1::uuid[]) AS given (id)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def deliver(tx: Connection, invoice_ids: Sequence[UUID], now: datetime) -> None:
+    await tx.execute(DELIVER, invoice_ids, now)
+
+
+# Credit notes
+
+CREDITED = """
+SELECT charge.contract_id, array_agg(charge.id) FILTER (WHERE NOT is_reversed) AS open,
+       count(*) FILTER (WHERE is_reversed OR reverses_id IS NOT NULL) AS closed
+  FROM charge
+ WHERE invoice_id = $1
+ GROUP BY charge.contract_id
+"""
+
+
+async def charged_on(tx: Connection, invoice_id: UUID) -> tuple[list[UUID], list[UUID], int]:
+    """Contracts and charges of an invoice, and how many of the charges were taken back or take
+    others back."""
+    rows = await tx.fetch(CREDITED, invoice_id)
+    return (
+        [row["contract_id"] for row in rows],
+        [charge_id for row in rows for charge_id in row["open"] or []],
+        sum(row["closed"] for row in rows),
+    )
+
+
+INSERT_CREDIT_NOTE = """
+INSERT INTO invoice (kind, credits_id, reason, seller_id, buyer_id, currency, period)
+SELECT 'credit_note', id, $2, seller_id, buyer_id, currency, period
+  FROM invoice
+ WHERE id = $1
+RETURNING id
+"""
+
+
+async def insert_credit_note(tx: Connection, invoice_id: UUID, reason: str) -> UUID:
+    note_id: UUID = await tx.fetchval(INSERT_CREDIT_NOTE, invoice_id, reason)
+    return note_id
+
+
+RELEASE = """
+UPDATE invoice
+   SET held_because = NULL,
+       approved_by = $2
  WHERE id = $1
 """
 
-LIST = f"""{INVOICE_VIEW}
+
+async def release(tx: Connection, invoice_id: UUID, by: str) -> None:
+    await tx.execute(RELEASE, invoice_id, by)
+
+
+# Reading
+
+VIEW = """
+SELECT id, run_id, kind, credits_id, reason, held_because, number, state, seller_id, buyer_id,
+       currency, lower(period) AS period_from, upper(period) AS period_to, issued_on, due_on,
+       net_amount, vat_amount, total_amount
+  FROM invoice
+"""
+
+GET = f"""{VIEW}
+ WHERE id = $1
+"""
+
+LIST = f"""{VIEW}
  WHERE id > $1
-   AND ($2::uuid IS NULL OR lessee_id = $2)
+   AND ($2::uuid IS NULL OR buyer_id = $2)
+   AND ($3::uuid IS NULL OR run_id = $3)
+   AND ($4::boolean IS NULL OR (held_because IS NOT NULL) = $4)
  ORDER BY id
- LIMIT $3
+ LIMIT $5
 """
 
 
@@ -220,16 +495,22 @@ async def get(tx: Connection, invoice_id: UUID) -> Record | None:
 
 
 async def after(
-    tx: Connection, invoice_id: UUID, lessee_id: UUID | None, limit: int
+    tx: Connection,
+    invoice_id: UUID,
+    *,
+    buyer_id: UUID | None,
+    run_id: UUID | None,
+    held: bool | None,
+    limit: int,
 ) -> list[Record]:
-    return await tx.fetch(LIST, invoice_id, lessee_id, limit)
+    return await tx.fetch(LIST, invoice_id, buyer_id, run_id, held, limit)
 
 
 CHARGES = """
-SELECT id, invoice_id, line_id, contract_id, site_id, pack_id, component, fee_id, reverses_id,
-       lower(during) AS from_on, upper(during) AS to_on,
-       upper(during) - lower(during) AS days, month_days, rent_amount, amount, vat_mode,
-       vat_percent
+SELECT id, invoice_id, line_id, contract_id, site_id, pack_id, component, kind, fee_id,
+       reverses_id, lower(during) AS from_on, upper(during) AS to_on,
+       upper(during) - lower(during) AS days, period_days, price_amount, quantity, unit_price,
+       amount, vat_mode, vat_percent, revision
   FROM charge
  WHERE invoice_id = $1
    AND id > $2
@@ -244,23 +525,19 @@ async def charges_after(
     return await tx.fetch(CHARGES, invoice_id, charge_id, limit)
 
 
-RUNS = """
-SELECT billing_run.id,
-       lower(billing_run.period) AS period_from,
-       upper(billing_run.period) AS period_to,
-       billing_run.state,
-       started_at,
-       finished_at,
-       count(invoice.id) AS invoices,
-       coalesce(sum(invoice.total_amount), 0)::bigint AS total_amount
-  FROM billing_run
-  LEFT JOIN invoice ON invoice.run_id = billing_run.id AND invoice.state = 'final'
- WHERE billing_run.id > $1
- GROUP BY billing_run.id
- ORDER BY billing_run.id
+CHARGES_OF_RUN = """
+SELECT charge.id, invoice_id, line_id, contract_id, site_id, pack_id, component, charge.kind,
+       fee_id, reverses_id, lower(during) AS from_on, upper(during) AS to_on,
+       upper(during) - lower(during) AS days, period_days, price_amount, quantity, unit_price,
+       amount, vat_mode, vat_percent, revision
+  FROM invoice
+  JOIN charge ON charge.invoice_id = invoice.id
+ WHERE run_id = $1
+   AND state = 'draft'
+ ORDER BY charge.id
  LIMIT $2
 """
 
 
-async def runs_after(tx: Connection, run_id: UUID, limit: int) -> list[Record]:
-    return await tx.fetch(RUNS, run_id, limit)
+async def charges_of_run(tx: Connection, run_id: UUID, limit: int) -> list[Record]:
+    return await tx.fetch(CHARGES_OF_RUN, run_id, limit)

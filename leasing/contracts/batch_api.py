@@ -34,6 +34,7 @@ def as_line(row: LineRow) -> LineCreate:
         pack_id=row.pack_id,
         rated_capacity_mah=row.rated_capacity_mah,
         rent_amount=row.rent_amount,
+        price_plan_version_id=row.price_plan_version_id,
     )
 
 

@@ -37,17 +37,23 @@ async def insert(
 WRITE_REVISIONS = """
 INSERT INTO line_revision (line_id, number, during, contract_id, lessee_id, site_id, slot,
                            rated_capacity_mah, base_rent_amount, base_from_on, rent_amount,
-                           suspended, cause, entered_by, entered_at)
+                           suspended, cause, entered_by, entered_at, price_plan_version_id,
+                           plan_currency)
 SELECT line_id, number, daterange(from_on, to_on), contract_id, lessee_id, site_id, slot,
        rated_capacity_mah, base_rent_amount, base_from_on, rent_amount, suspended, cause,
-       entered_by, entered_at
+       entered_by, entered_at, price_plan_version_id,
+       (SELECT currency
+          FROM price_plan_version
+         WHERE id = price_plan_version_id
+           AND state = 'published'
+           AND valid_from <= from_on)
   FROM unnest($1::uuid[], $2::int[], $3::date[], $4::date[], $5::uuid[], $6::uuid[], $7::uuid[],
               $8::int[], $9::int[], $10::bigint[], $11::date[], $12::bigint[], $13::bool[],
-              $14::text[], $15::text[], $16::timestamptz[])
+              $14::text[], $15::text[], $16::timestamptz[], $17::uuid[])
        WITH ORDINALITY
        AS given (line_id, number, from_on, to_on, contract_id, lessee_id, site_id, slot,
                  rated_capacity_mah, base_rent_amount, base_from_on, rent_amount, suspended, cause,
-                 entered_by, entered_at, position)
+                 entered_by, entered_at, price_plan_version_id, position)
  ORDER BY number, position
     ON CONFLICT (line_id, number) DO UPDATE
    SET during = excluded.during,
@@ -60,7 +66,9 @@ SELECT line_id, number, daterange(from_on, to_on), contract_id, lessee_id, site_
        suspended = excluded.suspended,
        cause = excluded.cause,
        entered_by = excluded.entered_by,
-       entered_at = excluded.entered_at
+       entered_at = excluded.entered_at,
+       price_plan_version_id = excluded.price_plan_version_id,
+       plan_currency = excluded.plan_currency
 """
 
 
@@ -73,7 +81,7 @@ async def write_revisions(tx: Connection, revisions: Sequence[LineRevision]) -> 
 
 REVISION_COLUMNS = """line_id, number, lower(during) AS from_on, upper(during) AS to_on,
        contract_id, lessee_id, site_id, slot, rated_capacity_mah, base_rent_amount, base_from_on,
-       rent_amount, suspended, cause, entered_by, entered_at"""
+       rent_amount, suspended, cause, entered_by, entered_at, price_plan_version_id"""
 
 REVISIONS = f"""
 SELECT {REVISION_COLUMNS}
@@ -112,14 +120,20 @@ async def delete(tx: Connection, line_ids: Sequence[UUID]) -> None:
     await tx.execute(DELETE, line_ids)
 
 
-# All lines of a draft begin with its term.
+# All lines of a draft begin with its term. A price plan must be valid by then.
 SET_DRAFT_START = """
 WITH moved AS (
   UPDATE lease_line SET from_on = $2 WHERE contract_id = $1
 )
 UPDATE line_revision
    SET during = daterange($2, NULL),
-       base_from_on = $2
+       base_from_on = $2,
+       plan_currency = (
+         SELECT currency
+           FROM price_plan_version
+          WHERE id = price_plan_version_id
+            AND state = 'published'
+            AND valid_from <= $2)
  WHERE contract_id = $1
 """
 
@@ -152,6 +166,7 @@ SELECT lease_line.id,
        position.slot,
        position.rated_capacity_mah,
        position.rent_amount,
+       position.price_plan_version_id,
        position.suspended,
        position.number AS revision,
        lease_line.named_pack_id,
@@ -204,6 +219,7 @@ LINE_COLUMNS = """lease_line.id,
        position.slot,
        position.rated_capacity_mah,
        position.rent_amount,
+       position.price_plan_version_id,
        position.suspended,
        terms.guarantee_percent,
        terms.replacement_days,
@@ -312,6 +328,20 @@ async def count(tx: Connection, contract_id: UUID) -> Count:
     row = await tx.fetchrow(COUNT, contract_id)
     assert row is not None
     return msgspec.convert(dict(row), Count)
+
+
+LAST_ESCALATED = """
+SELECT max(lower(during))
+  FROM line_revision
+ WHERE contract_id = $1
+   AND cause = 'escalated'
+"""
+
+
+async def last_escalated(tx: Connection, contract_id: UUID) -> date | None:
+    """The day of the last step of an escalator that was taken."""
+    on: date | None = await tx.fetchval(LAST_ESCALATED, contract_id)
+    return on
 
 
 START = """

@@ -8,8 +8,10 @@ import msgspec
 
 from leasing.batteries.model import NoSuchPack
 from leasing.kit.errors import Conflict, Invalid, NotFound
+from leasing.tariffs import model as tariffs
 from schemas.contracts import (
     BillingAlignment,
+    BillingFrequency,
     BillingTiming,
     BuyOut,
     ContractState,
@@ -17,6 +19,7 @@ from schemas.contracts import (
     EndingReason,
     Escalator,
     PermittedUse,
+    Proration,
     Renewal,
     VatMode,
 )
@@ -43,8 +46,13 @@ class Terms(msgspec.Struct, frozen=True):
     vat_mode: VatMode
     vat_percent: Decimal
     payment_days: int
+    billing_frequency: BillingFrequency
     billing_alignment: BillingAlignment
     billing_timing: BillingTiming
+    billing_day: int
+    billing_anchor_on: date | None
+    billing_end_of_month: bool
+    proration: Proration
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None
@@ -91,6 +99,7 @@ class LineRevision(msgspec.Struct, frozen=True):
     cause: str
     entered_by: str
     entered_at: datetime
+    price_plan_version_id: UUID | None = None
 
 
 class Contract(msgspec.Struct, frozen=True):
@@ -131,6 +140,7 @@ class Line(msgspec.Struct, frozen=True):
     from_on: date
     started_on: date | None
     ended_on: date | None
+    price_plan_version_id: UUID | None = None
 
 
 class NoSuchContract(NotFound):
@@ -318,6 +328,11 @@ class TwoRevisions(Conflict):
     title = "Every day belongs to one revision"
 
 
+class IndexNotPublished(Conflict):
+    code = "index_not_published"
+    title = "The index that the rent follows is not known yet"
+
+
 class TwoTerms(Conflict):
     code = "two_terms"
     title = "Every day belongs to one term"
@@ -329,6 +344,7 @@ class StateWithoutTime(Conflict):
 
 
 CONSTRAINTS = {
+    **tariffs.CONSTRAINTS,
     "contract_number_once": ContractNumberTaken,
     "contract_of_a_lessor": NotTheLessor,
     "contract_permitted_use": ForbiddenUse,

@@ -1,6 +1,6 @@
 """What a contract allows: pure decisions about days, states, terms, rents and capacities."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +21,7 @@ from leasing.contracts.model import (
     EndsBeforeStart,
     ForbiddenUse,
     IllegalTransition,
+    IndexNotPublished,
     LaterChange,
     Line,
     LineEnded,
@@ -36,6 +37,7 @@ from leasing.contracts.model import (
 from leasing.kit.errors import FieldError
 from leasing.kit.money import half_up
 from leasing.kit.time import add_months, whole_months
+from leasing.pricing.components import IndexClause, NotPublished, indexed_price
 from schemas.contracts import (
     BuyOut,
     ContractState,
@@ -44,6 +46,7 @@ from schemas.contracts import (
     Escalator,
     FixedBuyOut,
     FixedEscalator,
+    IndexEscalator,
     LineCreate,
     MonthsOfRent,
     NoEarlyEnd,
@@ -119,8 +122,20 @@ def refuse_bad_terms(terms: Terms, prefix: str = "") -> None:
         if any(Decimal(step.percent_of_base) == 0 for step in terms.escalator.steps):
             message = "a rent of nothing cannot be escalated; suspend the line instead"
             faults.append(FieldError(f"{prefix}/escalator/steps", "zero", message))
+    if isinstance(terms.escalator, IndexEscalator):
+        faults += index_faults(terms.escalator, f"{prefix}/escalator")
     if faults:
         raise BadTerms("; ".join(fault.message for fault in faults), fields=faults)
+
+
+def index_faults(escalator: IndexEscalator, prefix: str) -> Iterable[FieldError]:
+    if escalator.base_month.day != 1:
+        message = f"{escalator.base_month} is not the first day of a month"
+        yield FieldError(f"{prefix}/base_month", "not_a_month", message)
+    floor, cap = escalator.floor_percent, escalator.cap_percent
+    if floor is not None and cap is not None and Decimal(floor) > Decimal(cap):
+        message = f"the floor, {floor}, is above the cap, {cap}"
+        yield FieldError(f"{prefix}/floor_percent", "above_cap", message)
 
 
 # Revisions
@@ -159,6 +174,29 @@ def revise(
             replace(changed, number=number, from_on=on, **entry),
         ]
     return revised + [with_values(later, changes) for later in history[at + 1 :]]
+
+
+def revise_stretch(
+    history: Sequence[R], on: date, changes: dict[str, Any], *, cause: str, by: str, now: datetime
+) -> list[R]:
+    """The same, up to the day for which one of the values was changed already: what was agreed for
+    later stays."""
+    at = index_of(history, on)
+    end = next(
+        (
+            place
+            for place in range(at + 1, len(history))
+            if any(value(history[place], field) != value(history[at], field) for field in changes)
+        ),
+        len(history),
+    )
+    stretch = history[:end]
+    known = {revision.number for revision in stretch}
+    free = max(revision.number for revision in history) + 1
+    return [
+        revision if revision.number in known else replace(revision, number=free)
+        for revision in revise(stretch, on, changes, cause=cause, by=by, now=now)
+    ]
 
 
 def close(history: Sequence[R], on: date) -> R:
@@ -295,8 +333,53 @@ def escalated_rent(
     return half_up(base_amount * factor)
 
 
+def indexed_rent(
+    escalator: IndexEscalator,
+    values: Mapping[date, Decimal],
+    base_amount: int,
+    base_from_on: date,
+    starts_on: date,
+    on: date,
+) -> int:
+    """The rent of a whole month on a day, by the values of the index by first day of month. A rent
+    that was agreed after a step stands for the index of that step, and not for the base month.
+    Raises `IndexNotPublished`.
+
+    >>> yearly = IndexEscalator(series="CPI", base_month=date(2025, 10, 1), every_months=12)
+    >>> cpi = {date(2025, 10, 1): Decimal("102.4"), date(2027, 1, 1): Decimal("104.9")}
+    >>> start = date(2026, 1, 1)
+    >>> indexed_rent(yearly, cpi, 10_000, start, start, date(2027, 3, 1))
+    10244
+    """
+    agreed, reached = (
+        max(0, whole_months(starts_on, day)) // escalator.every_months for day in (base_from_on, on)
+    )
+    if reached == agreed:
+        return base_amount
+    base_month = escalator.base_month
+    if agreed:
+        step_on = add_months(starts_on, agreed * escalator.every_months)
+        base_month = add_months(step_on.replace(day=1), -escalator.lag_months)
+    floor, cap = escalator.floor_percent, escalator.cap_percent
+    clause = IndexClause(
+        base_price=base_amount,
+        base_month=base_month,
+        starts_on=starts_on,
+        every_months=escalator.every_months,
+        lag_months=escalator.lag_months,
+        floor_percent=None if floor is None else Decimal(floor),
+        cap_percent=None if cap is None else Decimal(cap),
+        decimals=escalator.decimals,
+    )
+    try:
+        return int(indexed_price(clause, values, on))
+    except NotPublished as error:
+        raise IndexNotPublished(f"{escalator.series}: {error}", series=escalator.series) from error
+
+
 def index(escalator: Escalator, starts_on: date, on: date) -> Fraction:
-    """By what the rent agreed at the start is multiplied on a day."""
+    """By what the rent agreed at the start is multiplied on a day. Of an index to come nothing is
+    known: it is taken to stay as it is."""
     if isinstance(escalator, FixedEscalator):
         steps = max(0, whole_months(starts_on, on)) // escalator.every_months
         return (1 + Fraction(Decimal(escalator.percent)) / 100) ** steps
@@ -315,7 +398,7 @@ def steps(escalator: Escalator, starts_on: date, until: date) -> list[date]:
     >>> [str(on) for on in steps(yearly, date(2026, 1, 1), date(2028, 6, 1))]
     ['2027-01-01', '2028-01-01']
     """
-    if isinstance(escalator, FixedEscalator):
+    if isinstance(escalator, FixedEscalator | IndexEscalator):
         every = escalator.every_months
         months = range(every, whole_months(starts_on, until) + 1, every)
         days = [add_months(starts_on, count) for count in months]

@@ -1,7 +1,7 @@
 """Contracts: from draft to end, and what is agreed anew on the way."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -41,6 +41,7 @@ from leasing.kit.rows import convert, given
 from leasing.kit.time import civil_date
 from leasing.kit.versions import refuse_unless_current
 from leasing.sites import service as sites
+from leasing.tariffs import facts_store
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.contracts import (
@@ -52,6 +53,8 @@ from schemas.contracts import (
     ContractState,
     ContractView,
     EndingReason,
+    Escalator,
+    IndexEscalator,
     LineCreate,
     LinesCreate,
     NoticeCreate,
@@ -123,6 +126,7 @@ async def insert_lines(
             cause="agreed",
             entered_by=by,
             entered_at=now,
+            price_plan_version_id=line.price_plan_version_id,
         )
         for line_id, (from_on, line) in zip(ids, wanted, strict=True)
     ]
@@ -621,8 +625,8 @@ async def amend(
     by: str,
     now: datetime,
 ) -> AmendmentView:
-    """Other terms or rents from a day on: a new revision, so that each day belongs to one. Days
-    that were billed already are put right on the next invoice. Returns what changed."""
+    """Other terms, rents or plans from a day on: a new revision, so that each day belongs to one.
+    Days that were billed already are put right on the next invoice. Returns what changed."""
     contract = await lock(tx, contract_id)
     there = msgspec.structs.asdict(await terms_on(tx, contract_id, data.from_on))
     refuse_unless_current(contract.version, expected, there, typed(given(data.terms)))
@@ -632,6 +636,7 @@ async def amend(
         tx, contract, history, data.from_on, data.terms, by=by, now=now
     )
     changes += await amend_rents(tx, contract, data, by=by, now=now)
+    changes += await amend_plans(tx, contract, data, by=by, now=now)
     if not changes:
         raise NothingChanges
     await store.touch(tx, contract_id)
@@ -717,6 +722,42 @@ async def amend_rents(
     return changes
 
 
+async def amend_plans(
+    tx: Connection, contract: Contract, data: AmendmentCreate, *, by: str, now: datetime
+) -> list[Change]:
+    """Other price plans for lines. After their rents, so that both become one revision."""
+    wanted = {plan.line_id: plan.price_plan_version_id for plan in data.plans}
+    found = await lines.lock(tx, dict.fromkeys(wanted, data.from_on))
+    histories = await lines.revisions(tx, list(found))
+    changes, revised = [], []
+    for line_id, version_id in wanted.items():
+        line = found.get(line_id)
+        if line is None or line.contract_id != contract.id:
+            raise NoSuchLine(f"{line_id} is not a line of this contract")
+        before = line.price_plan_version_id
+        if before == version_id:
+            continue
+        values = {"price_plan_version_id": version_id}
+        revised += rules.revise(
+            histories[line_id], data.from_on, values, cause="amended", by=by, now=now
+        )
+        field = "price_plan_version_id"
+        changes.append(Change(line_id=line_id, field=field, before=before, after=version_id))
+    await lines.write_revisions(tx, revised)
+    told = [
+        Event(
+            "line",
+            change.line_id,
+            "line.plan_changed",
+            {"on": data.from_on, "plan": change.after, "reason": data.reason},
+        )
+        for change in changes
+        if change.line_id is not None
+    ]
+    await events.append(tx, told, actor=by, now=now)
+    return changes
+
+
 async def escalate(
     tx: Connection, contract_id: UUID, on: date, *, by: str, now: datetime
 ) -> list[UUID]:
@@ -724,7 +765,11 @@ async def escalate(
     rent as agreed. Doing it again changes nothing. Returns the lines that changed."""
     contract = await lock(tx, contract_id)
     rules.refuse_unless_in_force(contract.state)
-    terms = await terms_on(tx, contract.id, on)
+    escalator = (await terms_on(tx, contract.id, on)).escalator
+    rent_on = await rent_by(tx, contract, escalator, on)
+    # A step that was waited for leaves alone what was agreed meanwhile.
+    is_index = isinstance(escalator, IndexEscalator)
+    revise = rules.revise_stretch if is_index else rules.revise
     open_lines = await lines.lock_open(tx, contract_id)
     revised: list[LineRevision] = []
     told = []
@@ -732,17 +777,11 @@ async def escalate(
         if history[0].from_on > on:
             continue
         current = history[rules.index_of(history, on)]
-        rent_amount = rules.escalated_rent(
-            terms.escalator,
-            current.base_rent_amount,
-            current.base_from_on,
-            contract.starts_on,
-            on,
-        )
+        rent_amount = rent_on(current.base_rent_amount, current.base_from_on)
         if rent_amount == current.rent_amount:
             continue
         values = {"rent_amount": rent_amount}
-        revised += rules.revise(history, on, values, cause="escalated", by=by, now=now)
+        revised += revise(history, on, values, cause="escalated", by=by, now=now)
         facts: dict[str, object] = {"on": on, "before": current.rent_amount, "after": rent_amount}
         told.append(Event("line", line_id, "line.escalated", facts))
     await lines.write_revisions(tx, revised)
@@ -754,16 +793,43 @@ async def escalate(
     return [event.aggregate_id for event in told]
 
 
+async def rent_by(
+    tx: Connection, contract: Contract, escalator: Escalator, on: date
+) -> Callable[[int, date], int]:
+    """The rent of a day by the rent as agreed and the day it was agreed for."""
+    if not isinstance(escalator, IndexEscalator):
+        return lambda amount, from_on: rules.escalated_rent(
+            escalator, amount, from_on, contract.starts_on, on
+        )
+    values = await facts_store.index_values(tx, escalator.series)
+    return lambda amount, from_on: rules.indexed_rent(
+        escalator, values, amount, from_on, contract.starts_on, on
+    )
+
+
 async def take_step(
     tx: Connection, contract_id: UUID, on: date, since: date, *, by: str, now: datetime
 ) -> list[UUID]:
-    """Take the last step of the escalator, if it was due between two days."""
+    """Take the last step of the escalator, if it was due between two days; of one that follows an
+    index the first step that was not taken, however late. Returns the lines that changed. Raises
+    `IndexNotPublished`."""
     contract = await lock(tx, contract_id)
     escalator = (await terms_on(tx, contract_id, on)).escalator
     taken = rules.steps(escalator, contract.starts_on, on + timedelta(days=1))
-    if contract.state not in IN_FORCE or not taken or taken[-1] < since:
+    if contract.state not in IN_FORCE or not taken:
         return []
-    return await escalate(tx, contract_id, taken[-1], by=by, now=now)
+    if isinstance(escalator, IndexEscalator):
+        last = await lines.last_escalated(tx, contract_id)
+        waiting = [step for step in taken if last is None or step > last]
+    else:
+        waiting = [step for step in taken[-1:] if step >= since]
+    for step in waiting:
+        # Steps from before it was agreed are none of its.
+        if (await terms_on(tx, contract_id, step)).escalator != escalator:
+            continue
+        if changed := await escalate(tx, contract_id, step, by=by, now=now):
+            return changed
+    return []
 
 
 async def transfer(

@@ -11,9 +11,11 @@ from leasing.db.pool import Connection
 COPY_REVISIONS = """
 INSERT INTO line_revision (line_id, number, during, contract_id, lessee_id, site_id, slot,
                            rated_capacity_mah, base_rent_amount, base_from_on, rent_amount,
-                           suspended, cause, entered_by, entered_at)
+                           suspended, cause, entered_by, entered_at, price_plan_version_id,
+                           plan_currency)
 SELECT pair.new_id, 1, daterange($5, NULL), $3, $4, twin.id, slot, rated_capacity_mah,
-       rent_amount, $5, rent_amount, suspended, 'transferred', $6, $7
+       rent_amount, $5, rent_amount, suspended, 'transferred', $6, $7,
+       price_plan_version_id, plan_currency
   FROM unnest($1::uuid[], $2::uuid[]) AS pair (old_id, new_id)
   JOIN line_revision ON line_revision.line_id = pair.old_id AND during @> $5::date
   JOIN site ON site.id = line_revision.site_id

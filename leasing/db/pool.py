@@ -53,6 +53,24 @@ LESSOR = Actor()
 GONE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.InternalClientError,
+)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the database is gone, rather than one item bad. A statement that took too long and
+    a value that no column can hold come in classes of `LOST` too, but trying again will not help
+    them: a run that took them for a lost database would never end, and hold up all others."""
+    return isinstance(error, LOST) and not isinstance(
+        error, (asyncpg.QueryCanceledError, ValueError)
+    )
+
+
 class NothingCommitted(Exception):
     """A statement failed, its error was caught, and the transaction could not commit."""
 
@@ -123,6 +141,24 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         await self.pool.close()
+
+
+ROLE = "SELECT current_setting('role')"
+
+
+@asynccontextmanager
+async def as_lessor(tx: Connection) -> AsyncIterator[None]:
+    """Act as the lessor itself for the block, in a transaction that was stepped down: to write
+    what a customer asked for about something that it was seen to have, or to read what is part of
+    a thing of its own and hidden by itself."""
+    role = await tx.fetchval(ROLE)
+    await tx.execute("SET LOCAL ROLE NONE")
+    try:
+        yield
+    finally:
+        # One of `DbRole`, or none. A transaction that broke has no role to go back to.
+        with suppress(asyncpg.InFailedSQLTransactionError):
+            await tx.execute(f"SET LOCAL ROLE {role}")
 
 
 @asynccontextmanager

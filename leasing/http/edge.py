@@ -35,6 +35,8 @@ EVERYONE = frozenset(Role)
 STAFF = frozenset({Role.STAFF})
 READERS = frozenset({Role.STAFF, Role.AUDITOR})
 CUSTOMERS = READERS | {Role.CUSTOMER}
+WITH_CUSTOMERS = STAFF | {Role.CUSTOMER}
+"""Who may write where a customer may, too."""
 RECYCLERS = READERS | {Role.RECYCLER}
 
 REPEATABLE = frozenset({"POST"})

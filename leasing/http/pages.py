@@ -6,7 +6,7 @@ page costs what the first does.
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -72,3 +72,9 @@ def page_by_id(items: Sequence[Identified], limit: int) -> Page[Identified]:
     """A page of a list ordered by id, fetched with one row more than the limit."""
     shown = items[:limit]
     return Page(shown, encode(shown[-1].id) if len(items) > limit else None)
+
+
+def page_by(items: Sequence[Item], limit: int, key: Callable[[Item], object]) -> Page[Item]:
+    """The same for a list that is ordered by something else than an id of its own."""
+    shown = items[:limit]
+    return Page(shown, encode(key(shown[-1])) if len(items) > limit else None)

@@ -28,6 +28,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     key_memory_seconds: float = 5.0
     """How long a verified API key is trusted before the database is asked again; a revoked key
     works no longer than this."""
+    fonts: Path | None = None
+    """Folder of fonts for PDFs, beside those of the system."""
+    einvoices: Path | None = None
+    """Folder in which e-invoices are handed over (`out/`) and answered (`in/`)."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

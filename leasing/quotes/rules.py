@@ -6,15 +6,15 @@ equals the invoice of that month to the fen when things go as quoted.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import date
 from decimal import Decimal
 
 from leasing.billing import rules as billing
-from leasing.billing.model import Rent, Segment, Sum
+from leasing.billing.model import Billing, Owed, Segment, Sum
 from leasing.contracts import rules as contracts
 from leasing.kit.errors import FieldError, Invalid
-from leasing.kit.time import add_months, month_of
-from schemas.billing import Component
+from leasing.kit.time import add_months
+from leasing.pricing.periods import Period, whole
+from leasing.pricing.proration import Basis
 from schemas.contracts import ContractTerms, NoBuyOut
 from schemas.quotes import (
     Alternative,
@@ -23,6 +23,8 @@ from schemas.quotes import (
     ScheduledCharge,
     ScheduledMonth,
 )
+
+MAX_MONTHS = 120
 
 
 class BadQuote(Invalid):
@@ -46,9 +48,22 @@ def segments(line: QuotedLine, terms: ContractTerms) -> list[Segment]:
             ),
             terms.vat_mode,
             Decimal(terms.vat_percent),
+            billed(terms),
         )
         for from_on, to_on in zip(days, [*days[1:], terms.ends_on], strict=True)
     ]
+
+
+def billed(terms: ContractTerms) -> Billing:
+    return billing.billing(
+        terms.billing_frequency,
+        terms.billing_alignment,
+        terms.billing_timing,
+        terms.billing_day,
+        terms.billing_anchor_on or terms.starts_on,
+        terms.billing_end_of_month,
+        Basis(terms.proration),
+    )
 
 
 def refuse_days_outside(terms: QuotedTerms, prefix: str) -> None:
@@ -68,22 +83,23 @@ def refuse_days_outside(terms: QuotedTerms, prefix: str) -> None:
 
 
 def refuse_too_long(terms: QuotedTerms, prefix: str) -> None:
-    """Raise `BadQuote` for a term of more months than are billed at once."""
-    if terms.ends_on > add_months(terms.starts_on.replace(day=1), billing.MAX_MONTHS):
-        message = f"at most {billing.MAX_MONTHS} months can be quoted"
+    """Raise `BadQuote` for a term of more months than are worked out at once."""
+    if terms.ends_on > add_months(terms.starts_on.replace(day=1), MAX_MONTHS):
+        message = f"at most {MAX_MONTHS} months can be quoted"
         raise BadQuote(message, fields=[FieldError(f"{prefix}/ends_on", "too_long", message)])
 
 
 def schedule(terms: QuotedTerms) -> list[ScheduledMonth]:
-    """Month by month what is charged to the end of the term."""
+    """Period by period what is charged to the end of the term."""
     counts: Counter[QuotedLine] = Counter()
     for line in terms.lines:
         counts[alike(line)] += line.count
-    rents: dict[date, Counter[Rent]] = defaultdict(Counter)
+    cycle = billed(terms).cycle
+    rents: dict[Period, Counter[Owed]] = defaultdict(Counter)
     for line, count in counts.items():
-        for rent in billing.rate(segments(line, terms), terms.ends_on):
-            rents[rent.from_on.replace(day=1)][rent] += count
-    return [month(found) for _, found in sorted(rents.items())]
+        for rent in billing.rate(segments(line, terms), billing.until_day(terms.ends_on)):
+            rents[whole(cycle, rent.from_on)][rent] += count
+    return [month(period, found) for period, found in sorted(rents.items())]
 
 
 def alike(line: QuotedLine) -> QuotedLine:
@@ -93,30 +109,29 @@ def alike(line: QuotedLine) -> QuotedLine:
     )
 
 
-def month(rents: Counter[Rent]) -> ScheduledMonth:
+def month(period: Period, rents: Counter[Owed]) -> ScheduledMonth:
     """One invoice. Each pack is a line of it, so what one owes is rounded and then multiplied."""
     charges = [
         ScheduledCharge(
-            component=Component.RENT,
+            component=rent.kind,
             from_on=rent.from_on,
             to_on=rent.to_on,
             days=(rent.to_on - rent.from_on).days,
-            month_days=rent.month_days,
+            month_days=rent.period_days or 0,
             count=count,
-            rent_amount=rent.rent_amount,
+            rent_amount=rent.price_amount or 0,
             amount=rent.amount,
             total_amount=rent.amount * count,
         )
-        for rent, count in sorted(rents.items(), key=lambda item: item[0][:2])
+        for rent, count in sorted(rents.items(), key=lambda item: (item[0].from_on, item[0].to_on))
     ]
     whole = billing.total(
-        Sum(Component.RENT, rent.vat_mode, rent.vat_percent, rent.amount * count)
+        Sum(rent.kind, rent.vat_mode, rent.vat_percent, rent.amount * count)
         for rent, count in rents.items()
     ).whole
-    from_on, to_on = month_of(charges[0].from_on)
     return ScheduledMonth(
-        from_on=from_on,
-        to_on=to_on,
+        from_on=period.from_on,
+        to_on=period.to_on,
         charges=charges,
         net_amount=whole.net_amount,
         vat_amount=whole.vat_amount,

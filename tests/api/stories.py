@@ -91,7 +91,7 @@ async def neighbours(world: World) -> dict[str, Json]:
         await condemn(world, worn, "2026-02-01")
         routing = await staff.post(f"/v1/packs/{worn}/routings", {"hand_over_on": "2026-02-01"})
         assert routing["outlet_id"] == outlet
-        (invoice,) = (await staff.get("/v1/invoices", lessee_id=lease["customer"]["id"]))["items"]
+        (invoice,) = (await staff.get("/v1/invoices", buyer_id=lease["customer"]["id"]))["items"]
         charges = await staff.get(f"/v1/invoices/{invoice['id']}/lines")
         (duty,) = (await staff.get("/v1/duties", line_id=line))["items"]
         found[name] = {

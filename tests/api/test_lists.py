@@ -28,12 +28,29 @@ LISTS = [
     "/v1/quotes",
     "/v1/invoices",
     "/v1/billing-runs",
+    "/v1/receivables",
+    "/v1/payments",
+    "/v1/allocations",
+    "/v1/dunning-notices",
+    "/v1/dunning-pauses",
+    "/v1/interest-terms",
+    "/v1/interest-accruals",
+    "/v1/journal-entries",
+    "/v1/accounting-periods",
     "/v1/routings",
     "/v1/job-runs",
     "/v1/events",
     "/v1/tags",
     "/v1/tagged",
     "/v1/custom-fields",
+    "/v1/disputes",
+    "/v1/einvoices",
+    "/v1/red-letters",
+    "/v1/price-plans",
+    "/v1/meter-readings",
+    "/v1/outages",
+    "/v1/site-tenancies",
+    "/v1/price-indexes",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/health-checks",
     f"/v1/packs/{UUID(int=1)}/capacity-tests",
@@ -48,7 +65,11 @@ def cursor(value: Any) -> str:
 AN_ID, AN_INSTANT = str(UUID(int=7)), "2026-01-01T00:00:00Z"
 
 # What each kind of list puts into its cursors.
-OURS = {"/v1/events": ["12", AN_ID], "/readings": [AN_INSTANT]}
+OURS = {
+    "/v1/events": ["12", AN_ID],
+    "/v1/accounting-periods": ["2026-01-01"],
+    "/readings": [AN_INSTANT],
+}
 
 FOREIGN: list[Any] = [
     [AN_ID],
@@ -109,8 +130,12 @@ def test_every_list_has_a_maximum_and_says_so(database):
             # These ask first whether there is such an invoice, party, field, line or thing.
             below = {f"/v1/{kind}s/{{{kind}_id}}" for kind in ("pack", "site", "contract")}
             assert documented - concrete == {
+                "/v1/contracts/{contract_id}/deposit-movements",
+                "/v1/billing-runs/{run_id}/contracts",
+                "/v1/billing-runs/{run_id}/held-lines",
                 "/v1/invoices/{invoice_id}/lines",
                 "/v1/lines/{line_id}/candidates",
+                "/v1/price-plans/{plan_id}/versions",
                 "/v1/parties/{party_id}/contacts",
                 "/v1/parties/{party_id}/roles",
                 "/v1/custom-fields/{field_id}/subjects",

@@ -384,7 +384,7 @@ def test_an_invoice_that_is_final_stays_with_whom_it_was_made_out_to(database):
             lease = await build.leased_pack(world, on="2026-01-11")
             lessee = lease["customer"]["id"]
             await stories.run_job(world, "billing", date(2026, 7, 1))
-            (invoice,) = (await world.staff.get("/v1/invoices", lessee_id=lessee))["items"]
+            (invoice,) = (await world.staff.get("/v1/invoices", buyer_id=lessee))["items"]
             assert invoice["number"]
             before = await world.staff.get(f"/v1/invoices/{invoice['id']}")
             holding = await enter(world, "Holding")
@@ -392,7 +392,7 @@ def test_an_invoice_that_is_final_stays_with_whom_it_was_made_out_to(database):
             changed = await change(world.staff, lessee, chosen)
             assert changed["billing_party_id"] == holding["id"]
             assert await world.staff.get(f"/v1/invoices/{invoice['id']}") == before
-            assert (await world.staff.get("/v1/invoices", lessee_id=holding["id"]))["items"] == []
+            assert (await world.staff.get("/v1/invoices", buyer_id=holding["id"]))["items"] == []
 
     database(scenario)
 

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from jobs import runner
 from jobs.registry import JOBS
-from leasing.billing import service
+from leasing.billing import running, runs
 from leasing.db import clock
 from leasing.db.pool import Connection, Database
 from leasing.kit.time import midnight
 from tests import build, fleet
 from tests.build import Json, World
 
+NOBODY = UUID(int=0)
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
 
 
@@ -40,32 +41,12 @@ async def one(db: Database, query: str, *arguments: Any) -> Any:
         return await tx.fetchval(query, *arguments)
 
 
-async def rate(
-    tx: Connection, run_id: UUID, lessee_id: UUID, currency: str = "CNY", until: date = FEBRUARY
-) -> None:
-    await service.rate_chunk(
-        tx,
-        run_id=run_id,
-        lessee_id=lessee_id,
-        currency=currency,
-        from_on=JANUARY,
-        to_on=until,
-        after=UUID(int=0),
-        limit=100,
-    )
-
-
-async def make_final(tx: Connection, lessee_id: UUID, currency: str = "CNY") -> None:
-    await service.finalise(
-        tx,
-        lessee_id=lessee_id,
-        currency=currency,
-        from_on=JANUARY,
-        to_on=FEBRUARY,
-        issued_on=FEBRUARY,
-        by="test",
-        now=midnight(FEBRUARY),
-    )
+async def charge_all(tx: Connection, as_of: date = FEBRUARY) -> None:
+    """Begin a run and charge everything that is due, in the caller's transaction."""
+    run = await running.begin(tx, as_of, None, running.MAX_INVOICES, midnight(as_of))
+    assert run is not None
+    due = [row["contract_id"] for row in await runs.results_after(tx, run.id, NOBODY, None, 1000)]
+    await running.charge(tx, run, await runs.items(tx, run.id, due))
 
 
 async def hand_over(world: World, line: Json, pack: Json, on: date) -> None:
@@ -76,6 +57,7 @@ async def hand_over(world: World, line: Json, pack: Json, on: date) -> None:
 async def advance(world: World, to: date) -> None:
     await runner.advance(world.db, JOBS, midnight(to))
     assert await one(world.db, "SELECT count(*) FROM job_parked") == 0
+    assert await one(world.db, "SELECT count(*) FROM billing_item WHERE code IS NOT NULL") == 0
     await books(world.db)
 
 
@@ -96,7 +78,7 @@ async def waiting_for_a_lock(db: Database) -> None:
 
 
 async def invoices_of(world: World, lessee: Json) -> list[Json]:
-    page = await world.staff.get("/v1/invoices", lessee_id=lessee["id"])
+    page = await world.staff.get("/v1/invoices", buyer_id=lessee["id"])
     found: list[Json] = page["items"]
     return found
 

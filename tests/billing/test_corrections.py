@@ -7,11 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from jobs import billing, runner
+from jobs import runner
 from jobs.registry import JOBS
-from leasing.billing import store as invoices
+from leasing.billing import running
 from leasing.contracts import handovers
 from leasing.contracts import service as contracts
+from leasing.db import clock
 from leasing.db.pool import Connection, Database
 from leasing.kit.time import midnight
 from schemas.contracts import AmendmentCreate, LinePrice, ReturnCreate, TermsPatch
@@ -24,13 +25,13 @@ from tests.billing.steps import (
     bill,
     books,
     cancel_soon,
+    charge_all,
     hand_over,
     invoices_of,
     lease_out,
     lines_of,
     one,
     postings,
-    rate,
     shown,
     taxes,
     waiting_for_a_lock,
@@ -92,7 +93,7 @@ def test_a_rent_changed_in_the_past_is_taken_back_and_charged_anew_on_the_next_i
                 ("2026-02-01", "2026-03-01", 62_000),
             ]
             assert [line["reverses_id"] for line in lines if line["amount"] < 0] == [mistaken["id"]]
-            same = ("pack_id", "site_id", "rent_amount", "month_days", "vat_mode", "vat_percent")
+            same = ("pack_id", "site_id", "price_amount", "period_days", "vat_mode", "vat_percent")
             assert all(lines[0][name] == mistaken[name] for name in same)
             assert february["net_amount"] == 83_000
             assert await one(db, "SELECT settled_by FROM restatement") == UUID(february["id"])
@@ -238,17 +239,16 @@ def test_a_transfer_in_the_past_credits_one_lessee_and_charges_the_other(databas
                 ("2026-01-01", "2026-02-01", -31_000),
                 ("2026-01-01", "2026-01-21", 20_000),
             ]
-            (first,) = await invoices_of(world, other)
-            assert shown(await lines_of(world, first)) == [
-                ("2026-01-21", "2026-02-01", 11_000),
-                ("2026-02-01", "2026-03-01", 31_000),
-            ]
+            # January was over when the contract was entered: it is billed on the next day.
+            january, february = await invoices_of(world, other)
+            assert shown(await lines_of(world, january)) == [("2026-01-21", "2026-02-01", 11_000)]
+            assert shown(await lines_of(world, february)) == [("2026-02-01", "2026-03-01", 31_000)]
 
     database(scenario)
 
 
 CHARGES_OF = """
-SELECT lower(during), upper(during), rent_amount, amount, vat_mode, vat_percent, site.name
+SELECT lower(during), upper(during), price_amount, amount, vat_mode, vat_percent, site.name
   FROM charge
   JOIN site ON site.id = site_id
  WHERE charge.contract_id = $1
@@ -416,12 +416,16 @@ def test_a_pack_bought_is_a_line_of_the_invoice_and_a_sale_in_the_ledger(databas
                 "pack_id": lease["pack"]["id"],
                 "component": "buy_out",
                 "fee_id": bought["fee"]["id"],
+                "kind": "buy_out",
                 "reverses_id": None,
                 "from_on": "2026-01-21",
                 "to_on": "2026-01-22",
                 "days": 1,
-                "month_days": None,
-                "rent_amount": None,
+                "period_days": None,
+                "price_amount": None,
+                "quantity": None,
+                "unit_price": None,
+                "revision": 1,
                 "amount": 200_000,
                 "vat_mode": "exclusive",
                 "vat_percent": "13.00",
@@ -606,19 +610,23 @@ def test_the_time_to_pay_is_the_longest_agreed_on_the_day_of_issue(database):
 
 
 async def amend_all(tx: Connection, terms: TermsPatch, rent_amount: int | None) -> None:
-    """Other terms, or another rent for all lines, of the only contract."""
-    contract_id, version = await tx.fetchrow("SELECT id, version FROM contract")
-    lines = [] if rent_amount is None else await tx.fetch("SELECT id FROM lease_line")
-    rents = [LinePrice(line_id=row["id"], rent_amount=rent_amount) for row in lines]
-    data = AmendmentCreate(from_on=AMENDED, reason="agreed", terms=terms, rents=rents)
-    await contracts.amend(tx, contract_id, data, version, by="test", now=midnight(FEBRUARY))
+    """Other terms, or another rent for all lines, of every contract."""
+    for contract_id, version in await tx.fetch("SELECT id, version FROM contract"):
+        lines = await tx.fetch("SELECT id FROM lease_line WHERE contract_id = $1", contract_id)
+        rents = [
+            LinePrice(line_id=row["id"], rent_amount=rent_amount)
+            for row in lines
+            if rent_amount is not None
+        ]
+        data = AmendmentCreate(from_on=AMENDED, reason="agreed", terms=terms, rents=rents)
+        await contracts.amend(tx, contract_id, data, version, by="test", now=midnight(FEBRUARY))
 
 
 def test_a_run_cut_short_puts_everything_right_once(database, monkeypatch):
-    monkeypatch.setattr(billing, "CHUNK_LINES", 2)
+    monkeypatch.setattr(running, "CHUNK_LINES", 1)
 
     async def scenario(db: Database) -> None:
-        await lease_out(db, [7])
+        await lease_out(db, [1, 2, 1, 3])
         await bill(db)
         async with db.transaction() as tx:
             await amend_all(tx, TermsPatch(), 5_000)
@@ -696,15 +704,13 @@ def test_an_amendment_that_waited_for_the_bill_is_put_right_on_the_next(
 ):
     async def scenario(db: Database) -> None:
         await lease_out(db, [1])
-        lessee_id = await one(db, "SELECT id FROM party")
 
         async def wait_and_amend() -> None:
             async with db.transaction() as tx:
                 await amend_all(tx, terms, rent_amount)
 
         async with db.transaction() as tx:
-            run_id = await invoices.open_run(tx, JANUARY, FEBRUARY, midnight(FEBRUARY))
-            await rate(tx, run_id, lessee_id)
+            await charge_all(tx)
             amended = asyncio.create_task(wait_and_amend())
             await waiting_for_a_lock(db)
         await amended
@@ -717,21 +723,21 @@ def test_a_return_that_waited_for_the_bill_is_put_right_on_the_next(database):
     async def scenario(db: Database) -> None:
         await lease_out(db, [1])
         line_id = await one(db, "SELECT id FROM lease_line")
-        lessee_id = await one(db, "SELECT id FROM party")
 
         async def wait_and_give_back() -> None:
             async with db.transaction() as tx:
                 await give_back(tx, line_id)
 
         async with db.transaction() as tx:
-            run_id = await invoices.open_run(tx, JANUARY, FEBRUARY, midnight(FEBRUARY))
-            await rate(tx, run_id, lessee_id)
+            await charge_all(tx)
             returned = asyncio.create_task(wait_and_give_back())
             await waiting_for_a_lock(db)
         await returned
         assert await one(db, OPEN) == 1
-        # The invoice is a draft still: it takes the charge and what takes it back.
         assert await bill(db) == "done"
+        async with db.transaction() as tx:
+            await clock.move(tx, midnight(MARCH) + build.NOON)
+        assert await bill(db, MARCH) == "done"
         _, charges = await books(db)
         assert len(charges) == 3
         assert await one(db, OPEN) == 0

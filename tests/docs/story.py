@@ -3,7 +3,7 @@
 `python -m tests.docs.story` (`make examples`) tells it and writes `leasing/http/examples.json`,
 which the OpenAPI document and the documentation page show, and `docs/tour.md`. A test tells it
 again and compares. To show a route, ask it in the chapter where it belongs, here or in
-`lease_chapters.py` and `side_chapters.py`, and record anew:
+`lease_chapters.py`, `side_chapters.py` and `money_chapters.py`, and record anew:
 
     await staff.get("the sites of a customer", "/v1/sites", party_id=customer["id"])
 
@@ -42,7 +42,15 @@ from tests import build
 from tests.api.stories import settled
 from tests.build import Json, World
 from tests.conftest import drop, prepare
-from tests.docs import lease_chapters, side_chapters, tour
+from tests.docs import (
+    bill_chapters,
+    document_chapters,
+    lease_chapters,
+    money_chapters,
+    side_chapters,
+    tariff_chapters,
+    tour,
+)
 from tests.docs.side_chapters import CUSTOMER_CODE
 from tests.docs.teller import Teller, Told, Voice, examples_of
 
@@ -69,14 +77,22 @@ async def tell(world: World) -> list[Told]:
     await side_chapters.what_is_written(staff, customer, packs["worn"], site["id"], contract)
     await a_weak_pack(teller, staff, customer, packs["worn"])
     await the_swap(staff, customer, line, site["id"], packs)
+    await the_lease_in_the_books(staff, contract)
     await the_bill(teller, staff, customer, parties["customer"])
     await the_network(teller, staff)
     await the_recycling(teller, staff, packs["worn"])
     await the_return(teller, staff, line, contract)
     await side_chapters.the_next_lease(teller, staff, customer, parties["customer"], packs["fresh"])
     await lease_chapters.a_whole_lease(teller, staff, customer, parties["customer"])
+    await tariff_chapters.a_price_plan(staff)
+    await tariff_chapters.what_prices_rest_on(staff, customer, packs["worn"], site["id"], line)
     await looking_back(teller, staff, packs["worn"])
     await timelines(staff, customer, packs["worn"], site["id"], contract)
+    await money_chapters.an_account(teller, staff, customer, parties["customer"], contract)
+    await document_chapters.a_bill_for_the_tax_administration(teller, staff)
+    await bill_chapters.a_line_in_dispute(staff, customer, parties["customer"])
+    await bill_chapters.a_price_a_hundred_times_too_high(teller, staff)
+    await bill_chapters.before_and_after_a_run(staff, parties["customer"])
     return teller.finished()
 
 
@@ -278,6 +294,19 @@ async def the_swap(
     await customer.get("the replacement came in time", "/v1/duties", line_id=line_id)
 
 
+async def the_lease_in_the_books(staff: Voice, contract_id: str) -> None:
+    path = f"/v1/contracts/{contract_id}"
+    inputs = {
+        "fair_value_amount": 1_500_000,
+        "remaining_life_months": 96,
+        "unguaranteed_residual_amount": 700_000,
+        "annual_rate_percent": "6",
+    }
+    await staff.post("an operating lease", f"{path}/lease-classification", inputs)
+    await staff.get("what was decided", f"{path}/lease-classification")
+    await staff.get("rent and income by month", f"{path}/lease-schedule")
+
+
 async def the_bill(teller: Teller, staff: Voice, customer: Voice, lessee_id: str) -> None:
     """A month passes because the sandbox clock is asked to move, and the worker moves it."""
     to_at = midnight(date(2026, 2, 2)) + build.NOON
@@ -287,12 +316,22 @@ async def the_bill(teller: Teller, staff: Voice, customer: Voice, lessee_id: str
     teller.on = date(2026, 2, 2)
     await staff.get("what was billed", "/v1/billing-runs", limit=1)
     await staff.get("runs of one job", "/v1/job-runs", job="billing", limit=1)
-    invoices = await customer.get("a customer sees its own", "/v1/invoices", lessee_id=lessee_id)
+    invoices = await customer.get("a customer sees its own", "/v1/invoices", buyer_id=lessee_id)
     path = f"/v1/invoices/{invoices['items'][0]['id']}"
     await customer.get("a month of rent", path)
     await customer.get("two packs in one month, each for its days", f"{path}/lines")
     auditor = await teller.login(Role.AUDITOR, "auditor")
     await auditor.get("after the first month", "/v1/ledger/trial-balance")
+    await auditor.get("the chart of accounts", "/v1/ledger/accounts")
+    of_it = {"source": "invoice", "source_id": invoices["items"][0]["id"]}
+    entries = await auditor.get("what an invoice posted", "/v1/journal-entries", **of_it)
+    await auditor.get("one entry", f"/v1/journal-entries/{entries['items'][0]['id']}")
+    month = "/v1/accounting-periods/2026-01"
+    await auditor.get("is January in order?", month)
+    await staff.post("January is closed", f"{month}/closing")
+    wrong = {"reason": "审计调整"}
+    await staff.post("and opened again", f"{month}/reopening", wrong)
+    await auditor.get("months that were closed once", "/v1/accounting-periods")
 
 
 # No route enters outlets yet: the network of the country is generated. These are two of it.

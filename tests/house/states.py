@@ -8,7 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from leasing.batteries import model as batteries
+from leasing.billing import model as billing
 from leasing.contracts import model as contracts
+from leasing.einvoices import model as einvoices
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 
@@ -24,6 +26,9 @@ def page() -> str:
         HEAD,
         table("Contract 租赁合同", contracts.NEXT_STATES),
         table("Pack 电池包", batteries.NEXT_STATES),
+        table("Dispute 账单争议", billing.DISPUTE_STATES),
+        table("E-invoice 数电票", einvoices.NEXT_STATES),
+        table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
     ]
     return "\n".join(parts)
 

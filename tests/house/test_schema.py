@@ -29,6 +29,7 @@ def test_no_migration_names_a_schema(migration):
     tables |= set(re.findall(r"\b(?:NEW|OLD) TABLE AS (\w+)", everything))
     # A name given by AS, and a parameter or variable that holds a row of a table.
     tables |= set(re.findall(r"\bAS (\w+)", everything))
+    tables |= set(re.findall(r"\b(\w+) record\b", everything))
     tables |= set(re.findall(rf"\b([a-z]+) (?:{'|'.join(tables)})\b", everything))
     sql = bare(migration.sql)
     assert not re.search(r"\bSCHEMA\b|\bsearch_path\b", sql, re.IGNORECASE)

@@ -4,16 +4,22 @@ import pytest
 
 from leasing.batteries import model as batteries
 from leasing.contracts import model as contracts
+from leasing.einvoices import model as einvoices
 from tests.house.states import FILE, page
 
-TABLES = [contracts.NEXT_STATES, batteries.NEXT_STATES]
+TABLES = [
+    contracts.NEXT_STATES,
+    batteries.NEXT_STATES,
+    einvoices.NEXT_STATES,
+    einvoices.NEXT_RED_STATES,
+]
 
 
 def test_the_page_of_states_is_what_the_tables_say() -> None:
     assert FILE.read_text("utf-8") == page(), "run `make states`"
 
 
-@pytest.mark.parametrize("table", TABLES, ids=["contract", "pack"])
+@pytest.mark.parametrize("table", TABLES, ids=["contract", "pack", "e-invoice", "red letter"])
 def test_every_state_is_in_its_table_and_can_be_reached_from_the_first(table) -> None:
     first = next(iter(table))
     assert set(table) == set(type(first))

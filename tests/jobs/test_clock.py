@@ -150,8 +150,8 @@ def test_each_job_runs_with_the_clock_at_its_own_instant(database):
         await deploy(db)
         await runner.advance(db, dict.fromkeys(JOBS, noting), midnight(date(2025, 12, 5)))
         assert all(as_of == at for as_of, at in seen)
-        # Nights of two jobs, a first, and a Sunday.
-        assert len(seen) == 9 + 9 + 1 + 1
+        # Nights of six jobs, a first of two more, and a Sunday.
+        assert len(seen) == 6 * 9 + 2 + 1
         assert await now(db) == midnight(date(2025, 12, 5))
 
     database(scenario)
@@ -168,7 +168,7 @@ def test_of_two_advances_at_once_each_job_runs_once(database):
         noted = dict.fromkeys(JOBS, noting)
         to = midnight(date(2025, 12, 5))
         await asyncio.gather(*(runner.advance(db, noted, to) for _ in range(3)))
-        assert len(begun) == len(set(begun)) == 9 + 9 + 1 + 1
+        assert len(begun) == len(set(begun)) == 6 * 9 + 2 + 1
 
     database(scenario)
 
@@ -178,7 +178,7 @@ def test_an_advance_waits_for_a_job_that_runs_elsewhere(database):
 
     async def scenario(db: Database) -> None:
         await deploy(db, date(2025, 8, 1))
-        await advance(db, date(2025, 8, 30))
+        await advance(db, date(2025, 8, 31))
         first = runner.instant_on("billing", date(2025, 9, 1))
         async with runner.exclusive(db, "billing") as mine:
             assert mine

@@ -17,7 +17,6 @@ from jobs.demo.stage import InUse, NotOurs, Progress
 from leasing.access import store as access
 from leasing.access.model import KeyRefused, Role
 from leasing.batteries import codes
-from leasing.billing import ledger
 from leasing.db import clock
 from leasing.db.migrate import migrate
 from leasing.db.pool import Database, connect, quote_identifier
@@ -25,6 +24,7 @@ from leasing.health import service as health
 from leasing.health.store import PackToCheck
 from leasing.kit.settings import Settings
 from leasing.kit.time import system_now
+from leasing.ledger import store as ledger
 
 SMALL = Scale(sites=10, fleet_packs=10, months=6, failing_share=0.3)
 TINY = Scale(sites=2, fleet_packs=4, months=2)
@@ -103,7 +103,17 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
     invoices, packs, verdicts, routings, runs = found
     # Six months, two customers; nothing was parked, left open or failed.
     assert len(invoices) == 12
-    assert dict(runs) == {"billing": 6, "contracts": 184, "health": 184, "housekeeping": 26}
+    assert dict(runs) == {
+        "accounting": 6,
+        "billing": 184,
+        "contracts": 184,
+        "documents": 184,
+        "einvoices": 184,
+        "health": 184,
+        "housekeeping": 26,
+        "interest": 6,
+        "receivables": 184,
+    }
     assert sum(count for _, count, _ in packs) >= SMALL.sites * 2 + SMALL.fleet_packs
     assert {verdict for verdict, _, _ in verdicts} >= {"pass", "breach"}
     assert "abstained" not in {verdict for verdict, _, _ in verdicts}

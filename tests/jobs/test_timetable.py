@@ -80,11 +80,13 @@ def instants(job: str, after: datetime, until: datetime) -> list[datetime]:
     return [at.astimezone(CIVIL_ZONE) for at in timetable.due(job, after, until)]
 
 
-def test_billing_is_due_on_the_first_of_each_month_at_three_local_time():
-    found = instants("billing", datetime(2024, 1, 31, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC))
-    assert len(found) == 14
-    assert all((at.day, at.hour, at.minute) == (1, 3, 0) for at in found)
-    assert [at.month for at in found[:3]] == [2, 3, 4]
+def test_billing_is_due_every_day_at_three_local_time():
+    found = instants(
+        "billing", datetime(2024, 1, 31, tzinfo=UTC), datetime(2025, 1, 31, tzinfo=UTC)
+    )
+    assert len(found) == 366
+    assert all((at.hour, at.minute) == (3, 0) for at in found)
+    assert [(at.month, at.day) for at in found[:2]] == [(2, 1), (2, 2)]
 
 
 def test_health_is_due_every_night_before_billing_and_housekeeping_on_sundays():

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from leasing.db import clock
 from leasing.db.embedded import EmbeddedServer
 from leasing.db.migrate import migrate
 from leasing.db.pool import Database, connect, quote_identifier
+from leasing.documents import store as printed
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
 from leasing.regions import store as regions
@@ -110,7 +112,8 @@ class Watch:
         raise AssertionError(f"waited in vain for: {query}")
 
 
-BILLED = "SELECT state = 'done' FROM job_run WHERE job = 'billing'"
+THE_RUN = "job_run WHERE job = 'billing' ORDER BY as_of DESC LIMIT 1"
+BILLED = f"SELECT state = 'done' FROM {THE_RUN}"
 
 
 def charged(count: int) -> str:
@@ -139,7 +142,7 @@ def test_a_worker_killed_again_and_again_in_a_billing_run_leaves_the_same_books(
     watch = Watch(dsn, own_schema.schema)
     environ = {"LEASING_DSN": dsn, "LEASING_SCHEMA": own_schema.schema}
     moments = [
-        "SELECT state = 'running' FROM job_run WHERE job = 'billing'",
+        f"SELECT state = 'running' FROM {THE_RUN}",
         charged(5_000),
         finalised(1),
         finalised(20),
@@ -157,11 +160,112 @@ def test_a_worker_killed_again_and_again_in_a_billing_run_leaves_the_same_books(
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(WAIT_S) == 0
     assert asyncio.run(read_books(dsn, own_schema)) == undisturbed
-    attempts, parked = asyncio.run(
-        ask(dsn, own_schema, "SELECT attempts, parked FROM job_run WHERE job = 'billing'")
-    )
+    attempts, parked = asyncio.run(ask(dsn, own_schema, f"SELECT attempts, parked FROM {THE_RUN}"))
     assert (parked, killed) == (0, len(moments))
     assert 3 <= attempts <= len(moments) + 1
+
+
+MANY = [40] * 60
+SMALL_CHUNKS = """
+from leasing.billing import running
+running.CHUNK_LINES, running.CHUNK_INVOICES = 80, 4
+from jobs.cli import main
+main()
+"""
+WORKERS_KILLED, DATABASES_KILLED = 20, 5
+
+
+def works_in_small_steps(**environ: str) -> subprocess.Popen[bytes]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("LEASING_")}
+    return subprocess.Popen(
+        [sys.executable, "-c", SMALL_CHUNKS, "worker", "--every", "0.05"],
+        cwd=ROOT,
+        env=own | {"PYTHONPATH": str(ROOT), "LEASING_LOG_LEVEL": "error"} | environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def at_work(process: subprocess.Popen[bytes]) -> str:
+    return f"SELECT EXISTS (SELECT FROM billing_chunk WHERE claimed_by LIKE '%/{process.pid}')"
+
+
+async def documents(db: Database) -> dict[str, str]:
+    """The hash of every invoice as it is printed, by number: without ids and instants, so that two
+    runs that say the same have the same."""
+    async with db.transaction() as tx:
+        rows = await tx.fetch("SELECT id, number FROM invoice WHERE state = 'final'")
+        return {row["number"]: (await printed.load(tx, row["id"])).sha256 for row in rows}
+
+
+async def read_documents(dsn: str, settings: Settings) -> dict[str, str]:
+    async with await connect(dsn, settings) as db:
+        await books(db)
+        return await documents(db)
+
+
+@pytest.fixture
+def undisturbed_documents(database: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(sys.modules[__name__], "FLEET", MANY)
+
+    async def scenario(db: Database) -> Any:
+        await lease_out(db)
+        await runner.tick(db, JOBS)
+        return await documents(db)
+
+    return database(scenario)
+
+
+@pytest.mark.slow
+def test_workers_killed_at_twenty_random_moments_leave_the_same_documents(
+    undisturbed_documents, dsn, own_schema
+):
+    asyncio.run(lease_out_in(dsn, own_schema))
+    watch = Watch(dsn, own_schema.schema)
+    environ = {"LEASING_DSN": dsn, "LEASING_SCHEMA": own_schema.schema}
+    moments, killed = random.Random(), 0
+    while killed < WORKERS_KILLED:
+        with gone_at_last(works_in_small_steps(**environ)) as worker:
+            asyncio.run(watch.until(at_work(worker)))
+            time.sleep(moments.uniform(0, 0.05))
+            assert not asyncio.run(ask(dsn, own_schema, BILLED))[0], f"done after {killed} kills"
+            worker.kill()
+            killed += 1
+    with gone_at_last(works_in_small_steps(**environ)) as worker:
+        asyncio.run(watch.until(BILLED))
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(WAIT_S) == 0
+    found = asyncio.run(read_documents(dsn, own_schema))
+    assert len(found) == len(MANY)
+    assert found == undisturbed_documents
+
+
+@pytest.mark.slow
+def test_a_database_killed_at_five_random_moments_leaves_the_same_documents(
+    undisturbed_documents, base
+):
+    settings = Settings(schema="leasing")
+    data = base / "data"
+    with EmbeddedServer.start(data) as server:
+        asyncio.run(prepare(server.dsn, settings))
+        watch = Watch(server.dsn, settings.schema)
+        environ = {"LEASING_DATA": str(data), "LEASING_SCHEMA": settings.schema}
+        moments, killed = random.Random(), 0
+        with gone_at_last(works_in_small_steps(**environ)) as worker:
+            while killed < DATABASES_KILLED:
+                done = "SELECT count(*) FROM billing_chunk WHERE state = 'done'"
+                before = asyncio.run(ask(server.dsn, settings, done))[0]
+                asyncio.run(watch.until(f"SELECT ({done}) > {before + 1}"))
+                time.sleep(moments.uniform(0, 0.05))
+                assert not asyncio.run(ask(server.dsn, settings, BILLED))[0], "done too soon"
+                os.kill(postmaster(data), signal.SIGKILL)
+                killed += 1
+                asyncio.run(watch.until("SELECT true"))
+            asyncio.run(watch.until(BILLED))
+            assert worker.poll() is None
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(WAIT_S) == 0
+        assert asyncio.run(read_documents(server.dsn, settings)) == undisturbed_documents
 
 
 async def ask(dsn: str, settings: Settings, query: str) -> Any:
@@ -235,7 +339,7 @@ def test_a_database_killed_twice_in_a_billing_run_is_brought_back_and_the_run_co
             assert worker.wait(WAIT_S) == 0
         assert asyncio.run(read_books(server.dsn, settings)) == undisturbed
         attempts, parked = asyncio.run(
-            ask(server.dsn, settings, "SELECT attempts, parked FROM job_run WHERE job = 'billing'")
+            ask(server.dsn, settings, f"SELECT attempts, parked FROM {THE_RUN}")
         )
         assert (2 <= attempts <= 3, parked) == (True, 0)
 

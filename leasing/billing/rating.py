@@ -1,0 +1,72 @@
+"""What contracts owe becomes charges on the drafts of their run."""
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+from leasing.billing import charges, rules, runs
+from leasing.billing.model import BillableLine, Charge, Item, Settlement
+from leasing.billing.runs import Run
+from leasing.db.pool import Connection
+from leasing.pricing.plans import MissingFact
+
+
+async def charge(tx: Connection, run: Run, items: Sequence[Item]) -> dict[UUID, int]:
+    """Charge contracts what is due in a run: rent, what changed about rent that was charged, and
+    fees; but not on lines whose packs have contradictory records. Returns how many charges were
+    made, by contract. It asks what is missing, so that doing it again makes none."""
+    contract_ids = [item.contract_id for item in items]
+    await charges.lock_contracts(tx, contract_ids)
+    held = await runs.hold_inconsistent(tx, run, items)
+    made = Counter(dict.fromkeys(contract_ids, 0))
+    made.update(await charges.charge_steady(tx, items, held))
+    looks = await charges.unsteady(tx, items, held)
+    settled = await settle(tx, run, await charges.billable(tx, looks, run.as_of))
+    owed = [one for line, settlement in settled for one in rules.charges_of(line, settlement)]
+    owed += await due_fees(tx, items, held)
+    taken_back = [one.id for _, settlement in settled for one in settlement.taken_back]
+    invoices = {item.contract_id: item.invoice_id for item in items}
+    if taken_back:
+        await charges.take_back(tx, invoices, taken_back)
+    if owed:
+        await charges.insert_charges(tx, invoices, owed)
+    await charges.settle(tx, put_right(settled, invoices))
+    made.update(one.contract_id for one in owed)
+    for line, settlement in settled:
+        made[line.contract_id] += len(settlement.taken_back)
+    return made
+
+
+async def settle(
+    tx: Connection, run: Run, lines: Sequence[BillableLine]
+) -> list[tuple[BillableLine, Settlement]]:
+    """What makes the charges of lines what they should be. A line whose price rests on a fact that
+    nobody entered is held."""
+    until = rules.as_of(run.as_of)
+    settled = []
+    for line in lines:
+        try:
+            settled.append((line, rules.settle(line, until)))
+        except MissingFact as error:
+            await runs.hold(tx, run.id, line.line_id, "missing_fact", str(error))
+    return settled
+
+
+async def due_fees(tx: Connection, items: Sequence[Item], held: Sequence[UUID]) -> list[Charge]:
+    """Fees that were owed before the day of the bill."""
+    found = await charges.due_fees(
+        tx, [item.contract_id for item in items], [item.billing_on for item in items]
+    )
+    return [fee for fee in found if fee.line_id not in held]
+
+
+def put_right(
+    settled: Sequence[tuple[BillableLine, Settlement]], invoices: dict[UUID, UUID]
+) -> dict[UUID, UUID | None]:
+    """Lines that were restated, each with the invoice that puts it right, if there was anything
+    to be put right."""
+    return {
+        line.line_id: invoices[line.contract_id] if rules.differs(line, settlement) else None
+        for line, settlement in settled
+        if line.restated
+    }

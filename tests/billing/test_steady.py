@@ -1,0 +1,88 @@
+"""Lines on which nothing happens are charged by one statement, the others by the rules: whoever
+charges a line, the charge is the same."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from jobs import runner
+from jobs.registry import JOBS
+from leasing.billing import charges
+from leasing.db import clock
+from leasing.db.pool import Database
+from leasing.kit.time import midnight
+from tests import build
+from tests.billing.steps import MARCH, advance, bill, books, lease_out, one
+
+APRIL = date(2026, 4, 1)
+
+CHANGES = [
+    "UPDATE line_revision SET suspended = true WHERE slot % 5 = 0",
+    "UPDATE line_revision SET rent_amount = rent_amount + 1 WHERE slot % 7 = 0",
+    "UPDATE contract_revision SET proration = '30/360' WHERE contract_id IN"
+    " (SELECT id FROM contract WHERE number = 'C-2')",
+    "UPDATE contract_revision SET billing_timing = 'advance' WHERE contract_id IN"
+    " (SELECT id FROM contract WHERE number = 'C-3')",
+    "UPDATE contract_revision SET billing_frequency = 'quarterly' WHERE contract_id IN"
+    " (SELECT id FROM contract WHERE number = 'C-4')",
+]
+
+
+@pytest.fixture
+def billed_by(database, monkeypatch):
+    """The books of a fleet on which this and that happens, and how many were charged fast."""
+
+    really = charges.charge_steady
+
+    def play(fast: bool) -> tuple[Any, int]:
+        counted = 0
+
+        async def charge_steady(*arguments: Any) -> Any:
+            nonlocal counted
+            if not fast:
+                return {}
+            made = await really(*arguments)
+            counted += sum(made.values())
+            return made
+
+        async def scenario(db: Database) -> Any:
+            await lease_out(db, [12, 9, 9, 9, 30])
+            for statement in CHANGES:
+                await one(db, statement)
+            for month in (date(2026, 2, 1), MARCH, APRIL):
+                async with db.transaction() as tx:
+                    await clock.move(tx, midnight(month) + build.NOON)
+                assert await bill(db, month) == "done"
+            return await books(db)
+
+        monkeypatch.setattr(charges, "charge_steady", charge_steady)
+        return database(scenario), counted
+
+    return play
+
+
+def test_a_line_on_which_nothing_happens_is_charged_what_the_rules_say(billed_by):
+    by_rules, none = billed_by(fast=False)
+    by_both, steady = billed_by(fast=True)
+    assert by_both == by_rules
+    assert none == 0
+    # Most of two months; the first one is broken for most lines.
+    assert steady > 60
+
+
+def test_a_steady_line_that_was_restated_is_left_to_the_rules(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=date(2026, 1, 1)) as world:
+            lease = await build.leased_pack(world, "2026-01-01")
+            await advance(world, date(2026, 2, 2))
+            path = f"/v1/lines/{lease['line']['id']}"
+            start = {"from_on": "2026-01-15", "reason": "no power"}
+            await world.staff.post(f"{path}/suspension", start)
+            await world.staff.post(f"{path}/resumption", {"from_on": "2026-02-01"})
+            await runner.advance(db, JOBS, midnight(date(2026, 3, 2)))
+            _, charged = await books(db)
+            live = sum(row[7] for row in charged)
+            assert live == 31_000 * 14 // 31 + 31_000
+
+    database(scenario)
