@@ -40,11 +40,11 @@ WRITTEN = {
     "billing_run": ("*", f"id = ({THIS_RUN})"),
     "billing_stage": ("*", f"run_id = ({THIS_RUN})"),
     "billing_chunk": ("*", f"run_id = ({THIS_RUN})"),
-    "billing_item": ("*", f"run_id = ({THIS_RUN})"),
     "invoice": (
         "id, run_id, seller_id, buyer_id, currency, period, net_amount, vat_amount, total_amount",
         f"run_id = ({THIS_RUN})",
     ),
+    "billing_item": ("*", f"run_id = ({THIS_RUN})"),
     "charge": ("*", f"invoice_id IN ({THIS_INVOICE})"),
     "invoice_sum": ("*", f"invoice_id IN ({THIS_INVOICE})"),
     "invoice_vat": ("*", f"invoice_id IN ({THIS_INVOICE})"),
@@ -150,6 +150,7 @@ async def measure_size(
         together = await run(place.dsn("pair"), to_on, workers=2)
         measured.pairs.append(together)
         rows = await dump(place, "run")
+        say(f"billing: one worker {spent.seconds:.2f} s, two {together.seconds:.2f} s")
         await place.copy(prepared, "floor")
         measured.rows, floor_s = await copy_in(place, "floor", rows)
         measured.floors_s.append(floor_s)
