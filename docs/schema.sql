@@ -2940,6 +2940,8 @@ CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
 
+CREATE INDEX contract_revision_of_contract ON contract_revision USING btree (contract_id) INCLUDE (during, vat_mode, vat_percent, proration);
+
 CREATE INDEX custody_by_line ON custody USING btree (line_id) WHERE (state = 'leased'::text);
 
 CREATE INDEX custom_value_by_subject ON custom_value USING btree (subject_id);
@@ -3025,6 +3027,8 @@ CREATE INDEX line_revision_by_contract ON line_revision USING btree (contract_id
 CREATE INDEX line_revision_by_plan ON line_revision USING btree (price_plan_version_id) WHERE (price_plan_version_id IS NOT NULL);
 
 CREATE INDEX line_revision_by_site ON line_revision USING btree (site_id, slot);
+
+CREATE INDEX line_revision_of_line ON line_revision USING btree (line_id) INCLUDE (during, site_id, rent_amount, suspended, price_plan_version_id);
 
 CREATE INDEX line_revision_with_plan ON line_revision USING btree (contract_id) WHERE (price_plan_version_id IS NOT NULL);
 
@@ -3115,6 +3119,8 @@ CREATE INDEX payment_with_credit ON payment USING btree (payer_id, currency, rec
 CREATE INDEX placement_by_line ON placement USING btree (line_id);
 
 CREATE INDEX placement_by_pack ON placement USING btree (pack_id);
+
+CREATE INDEX placement_of_line ON placement USING btree (line_id) INCLUDE (pack_id, during);
 
 CREATE INDEX posting_by_party ON posting USING btree (party_id, entry_id);
 

@@ -49,62 +49,58 @@ WITH item AS MATERIALIZED (
   SELECT *
     FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
          AS item (contract_id, invoice_id, from_on, to_on)
-), charged AS (
-  INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
-                      period_days, price_amount, amount, vat_mode, vat_percent)
-  SELECT item.invoice_id,
-         line.id,
-         item.contract_id,
-         position.site_id,
-         placement.pack_id,
-         'rent',
-         daterange(item.from_on, item.to_on),
-         item.to_on - item.from_on,
-         position.rent_amount,
-         position.rent_amount,
-         terms.vat_mode,
-         terms.vat_percent
-    FROM item
-    JOIN contract_revision AS terms
-      ON terms.contract_id = item.contract_id
-     AND terms.during @> daterange(item.from_on, item.to_on)
-     AND terms.proration = 'actual'
-    JOIN lease_line AS line ON line.contract_id = item.contract_id
-    JOIN line_revision AS position
-      ON position.line_id = line.id
-     AND position.during @> daterange(item.from_on, item.to_on)
-     AND NOT position.suspended
-     AND position.price_plan_version_id IS NULL
-    JOIN placement
-      ON placement.line_id = line.id
-     AND placement.during @> daterange(item.from_on, item.to_on)
-    LEFT JOIN LATERAL (
-           SELECT upper(during) AS to_on, is_reversed
-             FROM charge
-            WHERE line_id = line.id
-              AND component = 'rent'
-              AND reverses_id IS NULL
-              AND fee_id IS NULL
-            ORDER BY lower(during) DESC, revision DESC
-            LIMIT 1) AS latest ON true
-   WHERE coalesce(latest.to_on, line.started_on) = item.from_on
-     AND latest.is_reversed IS NOT TRUE
-     AND line.id <> ALL ($5::uuid[])
-     AND NOT EXISTS (SELECT FROM restatement WHERE line_id = line.id AND NOT settled)
-  RETURNING contract_id
 )
-SELECT contract_id, count(*)::integer AS charges
-  FROM charged
- GROUP BY contract_id
+INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
+                    period_days, price_amount, amount, vat_mode, vat_percent)
+SELECT item.invoice_id,
+       line.id,
+       item.contract_id,
+       position.site_id,
+       placement.pack_id,
+       'rent',
+       daterange(item.from_on, item.to_on),
+       item.to_on - item.from_on,
+       position.rent_amount,
+       position.rent_amount,
+       terms.vat_mode,
+       terms.vat_percent
+  FROM item
+  JOIN contract_revision AS terms
+    ON terms.contract_id = item.contract_id
+   AND terms.during @> daterange(item.from_on, item.to_on)
+   AND terms.proration = 'actual'
+  JOIN lease_line AS line ON line.contract_id = item.contract_id
+  JOIN line_revision AS position
+    ON position.line_id = line.id
+   AND position.during @> daterange(item.from_on, item.to_on)
+   AND NOT position.suspended
+   AND position.price_plan_version_id IS NULL
+  JOIN placement
+    ON placement.line_id = line.id
+   AND placement.during @> daterange(item.from_on, item.to_on)
+  LEFT JOIN LATERAL (
+         SELECT upper(during) AS to_on, is_reversed
+           FROM charge
+          WHERE line_id = line.id
+            AND component = 'rent'
+            AND reverses_id IS NULL
+            AND fee_id IS NULL
+          ORDER BY lower(during) DESC, revision DESC
+          LIMIT 1) AS latest ON true
+ WHERE coalesce(latest.to_on, line.started_on) = item.from_on
+   AND latest.is_reversed IS NOT TRUE
+   AND line.id <> ALL ($5::uuid[])
+   AND NOT EXISTS (SELECT FROM restatement WHERE line_id = line.id AND NOT settled)
+RETURNING line_id, contract_id
 """
 
 
 async def charge_steady(
     tx: Connection, items: Sequence[Item], held: Sequence[UUID]
-) -> dict[UUID, int]:
-    """Charge the lines on which nothing happened, except those that are held. Returns how many
-    there were, by contract."""
-    rows = await tx.fetch(
+) -> list[Record]:
+    """Charge the lines on which nothing happened, except those that are held. Returns them, each
+    with its contract."""
+    return await tx.fetch(
         CHARGE_STEADY,
         [item.contract_id for item in items],
         [item.invoice_id for item in items],
@@ -112,7 +108,6 @@ async def charge_steady(
         [item.to_on for item in items],
         held,
     )
-    return {row["contract_id"]: row["charges"] for row in rows}
 
 
 # The others: billed to a day before the end of what is due, never, or to be put right; and all that
@@ -144,13 +139,14 @@ SELECT line.id,
            FROM restatement
           WHERE line_id = line.id
             AND NOT settled) AS restated ON true
- WHERE restated.from_on IS NOT NULL
-    OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
-    OR line.id IN (
-         SELECT line_id
-           FROM line_revision
-          WHERE contract_id IN (SELECT contract_id FROM item)
-            AND price_plan_version_id IS NOT NULL)
+ WHERE line.id <> ALL ($3::uuid[])
+   AND (restated.from_on IS NOT NULL
+        OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
+        OR line.id IN (
+             SELECT line_id
+               FROM line_revision
+              WHERE contract_id IN (SELECT contract_id FROM item)
+                AND price_plan_version_id IS NOT NULL))
  ORDER BY line.id
 """
 
@@ -164,17 +160,13 @@ class Look(NamedTuple):
     restated_on: date | None
 
 
-async def unsteady(tx: Connection, items: Sequence[Item], held: Sequence[UUID]) -> list[Look]:
-    """Lines of contracts that may owe something that is not charged yet, or were restated."""
+async def unsteady(tx: Connection, items: Sequence[Item], done: Sequence[UUID]) -> list[Look]:
+    """Lines of contracts that may owe something that is not charged yet, or were restated, but for
+    those that are done with."""
     rows = await tx.fetch(
-        UNSTEADY, [item.contract_id for item in items], [item.to_on for item in items]
+        UNSTEADY, [item.contract_id for item in items], [item.to_on for item in items], done
     )
-    kept = set(held)
-    return [
-        Look(row["id"], row["contract_id"], row["billed_to"], row["restated_on"])
-        for row in rows
-        if row["id"] not in kept
-    ]
+    return [Look(*row) for row in rows]
 
 
 LINES = """

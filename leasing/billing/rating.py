@@ -19,8 +19,9 @@ async def charge(tx: Connection, run: Run, items: Sequence[Item]) -> dict[UUID, 
     await charges.lock_contracts(tx, contract_ids)
     held = await runs.hold_inconsistent(tx, run, items)
     made = Counter(dict.fromkeys(contract_ids, 0))
-    made.update(await charges.charge_steady(tx, items, held))
-    looks = await charges.unsteady(tx, items, held)
+    steady = await charges.charge_steady(tx, items, held)
+    made.update(row["contract_id"] for row in steady)
+    looks = await charges.unsteady(tx, items, [*held, *(row["line_id"] for row in steady)])
     settled = await settle(tx, run, await charges.billable(tx, looks, run.as_of))
     owed = [one for line, settlement in settled for one in rules.charges_of(line, settlement)]
     owed += await due_fees(tx, items, held)

@@ -41,9 +41,9 @@ def billed_by(database, monkeypatch):
         async def charge_steady(*arguments: Any) -> Any:
             nonlocal counted
             if not fast:
-                return {}
+                return []
             made = await really(*arguments)
-            counted += sum(made.values())
+            counted += len(made)
             return made
 
         async def scenario(db: Database) -> Any:
