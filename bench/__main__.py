@@ -155,7 +155,7 @@ def main(
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
     logs.configure("warning")
     sizes = Sizes(
-        lines=lines or ((10_000, 30_000) if quick else (10_000, 1_000_000)),
+        lines=lines or ((10_000, 30_000) if quick else (10_000, 200_000)),
         history_months=history_months,
         billing_runs=billing_runs or (2 if quick else 3),
         packs=packs_sending,
