@@ -21,7 +21,6 @@ from schemas.billing import (
     AmendmentPreviewCreate,
     BillingPreview,
     Cause,
-    ChargeView,
     PreviewedInvoice,
     PreviewedTrouble,
 )
@@ -63,16 +62,6 @@ async def run(tx: Connection, as_of: date, buyer_id: UUID | None, now: datetime)
             held_lines=await runs.count_held(tx, begun.id),
             causes=convert_all(await store.causes(tx, begun.id), Cause),
         )
-
-
-async def lines(
-    tx: Connection, as_of: date, buyer_id: UUID, now: datetime, limit: int
-) -> list[ChargeView]:
-    """The lines of the next invoices of one who pays."""
-    async with undone(tx):
-        begun = await begin(tx, as_of, buyer_id, now)
-        await charge_all(tx, begun)
-        return convert_all(await store.charges_of_run(tx, begun.id, limit), ChargeView)
 
 
 def refuse_out_of_sight(as_of: date) -> None:

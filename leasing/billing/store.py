@@ -523,21 +523,3 @@ async def charges_after(
     tx: Connection, invoice_id: UUID, charge_id: UUID, limit: int
 ) -> list[Record]:
     return await tx.fetch(CHARGES, invoice_id, charge_id, limit)
-
-
-CHARGES_OF_RUN = """
-SELECT charge.id, invoice_id, line_id, contract_id, site_id, pack_id, component, charge.kind,
-       fee_id, reverses_id, lower(during) AS from_on, upper(during) AS to_on,
-       upper(during) - lower(during) AS days, period_days, price_amount, quantity, unit_price,
-       amount, vat_mode, vat_percent, revision
-  FROM invoice
-  JOIN charge ON charge.invoice_id = invoice.id
- WHERE run_id = $1
-   AND state = 'draft'
- ORDER BY charge.id
- LIMIT $2
-"""
-
-
-async def charges_of_run(tx: Connection, run_id: UUID, limit: int) -> list[Record]:
-    return await tx.fetch(CHARGES_OF_RUN, run_id, limit)
