@@ -32,9 +32,10 @@ from leasing.billing.model import (
     Totals,
     Until,
 )
+from leasing.contracts.rules import FREQUENCIES
 from leasing.kit.money import allocate, half_up, percent_of
 from leasing.pricing import periods
-from leasing.pricing.periods import Cycle, Frequency, Mode, Period, Unit, billable_to
+from leasing.pricing.periods import Cycle, Mode, Period, billable_to
 from leasing.pricing.plans import Stay, evaluate
 from leasing.pricing.proration import Basis, share
 from schemas.billing import Component
@@ -42,15 +43,6 @@ from schemas.contracts import BillingAlignment, BillingFrequency, BillingTiming,
 
 MAX_PERIODS = 24
 """A line that owes more periods than this at once has something wrong with its dates (C13)."""
-
-FREQUENCIES = {
-    BillingFrequency.WEEKLY: periods.WEEKLY,
-    BillingFrequency.FORTNIGHTLY: periods.FORTNIGHTLY,
-    BillingFrequency.MONTHLY: periods.MONTHLY,
-    BillingFrequency.QUARTERLY: periods.QUARTERLY,
-    BillingFrequency.HALF_YEARLY: periods.HALF_YEARLY,
-    BillingFrequency.YEARLY: periods.YEARLY,
-}
 
 
 # When
@@ -81,16 +73,6 @@ def billing(
     else:
         cycle = Cycle(anchor_on, every, end_of_month=end_of_month)
     return Billing(cycle, Mode(timing), proration)
-
-
-def months_of(every: Frequency) -> Fraction:
-    """How many months a billing period has; weeks by the average, 52 in a year.
-
-    >>> months_of(periods.QUARTERLY), months_of(periods.FORTNIGHTLY)
-    (Fraction(3, 1), Fraction(6, 13))
-    """
-    unit = {Unit.DAY: Fraction(12, 365), Unit.WEEK: Fraction(12, 52)}
-    return every.count * unit.get(every.unit, Fraction(12 if every.unit is Unit.YEAR else 1))
 
 
 def until_day(on: date) -> Until:

@@ -37,8 +37,10 @@ from leasing.contracts.model import (
 from leasing.kit.errors import FieldError
 from leasing.kit.money import half_up
 from leasing.kit.time import add_months, whole_months
+from leasing.pricing import periods
 from leasing.pricing.components import IndexClause, NotPublished, indexed_price
 from schemas.contracts import (
+    BillingFrequency,
     BuyOut,
     ContractState,
     DecliningBuyOut,
@@ -450,12 +452,22 @@ def renewed_to(agreed_to: date, ends_on: date, months: int) -> date:
     return add_months(agreed_to, whole_months(agreed_to, ends_on) + months)
 
 
+FREQUENCIES = {
+    BillingFrequency.WEEKLY: periods.WEEKLY,
+    BillingFrequency.FORTNIGHTLY: periods.FORTNIGHTLY,
+    BillingFrequency.MONTHLY: periods.MONTHLY,
+    BillingFrequency.QUARTERLY: periods.QUARTERLY,
+    BillingFrequency.HALF_YEARLY: periods.HALF_YEARLY,
+    BillingFrequency.YEARLY: periods.YEARLY,
+}
+
+
 def early_termination_fee(
-    rule: EarlyTermination, rent_amount: int, on: date, ends_on: date | None
+    rule: EarlyTermination, rent_amount: int | Fraction, on: date, ends_on: date | None
 ) -> int:
-    """What ending one line early costs, in minor units. The rent that was left to pay is
-    counted by whole and broken months of 30 days, as contracts in the trade do; nothing is left
-    when the term is over.
+    """What ending one line early costs, in minor units, from the rent of a month. The rent that was
+    left to pay is counted by whole and broken months of 30 days, as contracts in the trade do;
+    nothing is left when the term is over.
 
     Raises `NotAllowed` when the contract does not provide for it.
 
@@ -465,24 +477,28 @@ def early_termination_fee(
     """
     remaining = remaining_rent(rent_amount, on, ends_on)
     if isinstance(rule, MonthsOfRent):
-        return min(rule.months * rent_amount, half_up(remaining))
+        return half_up(min(rule.months * rent_amount, remaining))
     if isinstance(rule, ShareOfRemainingRent):
         return half_up(remaining * Fraction(Decimal(rule.percent)) / 100)
     raise NotAllowed("the contract does not provide for ending it early")
 
 
 def early_termination_fees(
-    rule: EarlyTermination, lines: Iterable[Line], on: date, ends_on: date | None
+    terms: Terms, lines: Iterable[Line], on: date, ends_on: date | None
 ) -> dict[UUID, int]:
-    """What ending lines early costs, for those that have begun."""
+    """What ending lines early costs, for those that have begun. Their rents are of a billing
+    period, and counted by the month."""
+    months = periods.months(FREQUENCIES[terms.billing_frequency])
     return {
-        line.id: early_termination_fee(rule, line.rent_amount, on, ends_on)
+        line.id: early_termination_fee(
+            terms.early_termination, line.rent_amount / months, on, ends_on
+        )
         for line in lines
         if line.started_on is not None
     }
 
 
-def remaining_rent(rent_amount: int, on: date, ends_on: date | None) -> Fraction:
+def remaining_rent(rent_amount: int | Fraction, on: date, ends_on: date | None) -> Fraction:
     """Rent from a day to the end of the term: whole months, and the rest by days of 30."""
     if ends_on is None or on >= ends_on:
         return Fraction(0)

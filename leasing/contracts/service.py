@@ -500,9 +500,7 @@ async def early_termination_fees(
     """`(line, None, amount)` for every line that has begun and not ended."""
     open_lines = await lines.lock_open(tx, contract.id)
     found = await lines.lock(tx, dict.fromkeys(open_lines, on))
-    fees = rules.early_termination_fees(
-        terms.early_termination, found.values(), on, contract.ends_on
-    )
+    fees = rules.early_termination_fees(terms, found.values(), on, contract.ends_on)
     return [(line_id, None, amount) for line_id, amount in fees.items()]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from typing import NamedTuple
 
 from leasing.kit.time import add_months
@@ -49,6 +50,16 @@ MONTHLY = Frequency(Unit.MONTH)
 QUARTERLY = Frequency(Unit.MONTH, 3)
 HALF_YEARLY = Frequency(Unit.MONTH, 6)
 YEARLY = Frequency(Unit.YEAR)
+
+
+def months(frequency: Frequency) -> Fraction:
+    """How many months a period has; weeks by the average, 52 in a year.
+
+    >>> months(QUARTERLY), months(FORTNIGHTLY)
+    (Fraction(3, 1), Fraction(6, 13))
+    """
+    units = {Unit.DAY: Fraction(12, 365), Unit.WEEK: Fraction(12, 52), Unit.YEAR: Fraction(12)}
+    return frequency.count * units.get(frequency.unit, Fraction(1))
 
 
 class Mode(StrEnum):

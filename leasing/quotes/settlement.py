@@ -73,7 +73,7 @@ def given_back(
 ) -> SettledAlternative | None:
     if isinstance(terms.early_termination, NoEarlyEnd):
         return None
-    fees = rules.early_termination_fees(terms.early_termination, found, on, contract.ends_on)
+    fees = rules.early_termination_fees(terms, found, on, contract.ends_on)
     owed_then = [priced(Component.EARLY_TERMINATION, terms, fee) for fee in fees.values()]
     return alternative(owed + owed_then)
 

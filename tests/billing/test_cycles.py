@@ -243,3 +243,21 @@ def test_six_months_without_a_worker_are_billed_month_by_month_afterwards(databa
             ]
 
     database(scenario)
+
+
+def test_months_of_rent_are_months_also_where_a_quarter_is_billed(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=date(2026, 1, 1)) as world:
+            leased = await lease(
+                world,
+                "2026-01-01",
+                93_000,
+                billing_frequency="quarterly",
+                early_termination={"kind": "months_of_rent", "months": 2},
+            )
+            path = f"/v1/contracts/{leased['contract']['id']}"
+            found = await world.staff.get(f"{path}/settlement", on="2026-01-01")
+            fees = {one["component"]: one["amount"] for one in found["given_back"]["components"]}
+            assert fees["early_termination"] == 62_000
+
+    database(scenario)
