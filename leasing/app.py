@@ -14,6 +14,7 @@ from leasing.access.gate import Gate
 from leasing.accounting import api as accounting
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
+from leasing.autonomy import api as autonomy
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -97,6 +98,7 @@ HANDLERS = [
     *annotations.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
+    *autonomy.HANDLERS,
     *matching.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,
