@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+import uvloop
 
 from leasing.db.embedded import EmbeddedServer
 from leasing.db.migrate import migrate
@@ -137,7 +138,7 @@ def database(dsn: str, migrated: Settings) -> Callable[[Scenario[T]], T]:
             async with opened(dsn, migrated) as db:
                 return await scenario(db)
 
-        return asyncio.run(work())
+        return uvloop.run(work())  # the loop that the commands run on
 
     return play
 
