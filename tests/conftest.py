@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
-    """The server of this run: the one LEASING_TEST_DSN names, or an embedded one that all test
-    processes share and the last one stops."""
+    """The server of this run: the one LEASING_TEST_DSN names, as a superuser, or an embedded one
+    that all test processes share and the last one stops."""
     given = os.environ.get("LEASING_TEST_DSN")
     if given:
         yield given
