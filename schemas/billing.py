@@ -314,6 +314,19 @@ class ChargeView(Outgoing, frozen=True):
     """How many times these days were charged, with this one."""
 
 
+class LesseeChargeView(ChargeView, frozen=True):
+    """What was charged for a lessee's line, and the final invoice that it stands on, whoever gets
+    that."""
+
+    taken_back: bool
+    """By another charge, which names it in `reverses_id`."""
+    invoice_number: str
+    invoice_state: InvoiceState
+    invoice_kind: InvoiceKind
+    currency: str
+    issued_on: date
+
+
 class Evidence(Outgoing, frozen=True):
     """Something that a line rests on."""
 

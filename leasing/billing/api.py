@@ -10,10 +10,21 @@ from leasing.billing import disputes, explaining, issuing, preview, running, run
 from leasing.billing.model import NoSuchRun
 from leasing.db.pool import Connection
 from leasing.http.edge import CUSTOMERS, WITH_CUSTOMERS, By, Now, Tx
-from leasing.http.pages import Cursor, Limit, Page, after_id, page_by, page_by_id
+from leasing.http.pages import (
+    FIRST,
+    Cursor,
+    Limit,
+    Page,
+    after_id,
+    decode,
+    encode,
+    page_by,
+    page_by_id,
+)
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
+from leasing.parties import service as parties
 from schemas.billing import (
     AmendmentPreview,
     AmendmentPreviewCreate,
@@ -32,6 +43,7 @@ from schemas.billing import (
     HeldLine,
     InvoiceView,
     ItemState,
+    LesseeChargeView,
     PreviewCreate,
     StageView,
 )
@@ -152,6 +164,31 @@ async def list_invoice_lines(
     return page_by_id(convert_all(rows, ChargeView), limit)
 
 
+@get("/parties/{party_id:uuid}/charges", opt={"access": CUSTOMERS}, responses=when_reading(404))
+async def list_party_charges(
+    tx: Tx,
+    party_id: FromPath[UUID],
+    contract_id: FromQuery[UUID | None] = None,
+    line_id: FromQuery[UUID | None] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LesseeChargeView]:
+    """What was charged for a lessee's own lines, and on which final invoice, also where another
+    party of its group gets and pays that. In order of invoices."""
+    await parties.get(tx, party_id)
+    rows = await store.charged_to(
+        tx,
+        party_id,
+        (FIRST, FIRST) if cursor is None else decode(cursor, tuple[UUID, UUID]),
+        contract_id=contract_id,
+        line_id=line_id,
+        limit=limit + 1,
+    )
+    shown = convert_all(rows[:limit], LesseeChargeView)
+    more = len(rows) > limit
+    return Page(shown, encode(shown[-1].invoice_id, shown[-1].id) if more else None)
+
+
 @post("/invoices/{invoice_id:uuid}/approval", status_code=200, responses=when_posting(404))
 async def approve_invoice(
     tx: Tx, caller: By, now: Now, invoice_id: FromPath[UUID], data: JSONBody[Approval]
@@ -244,6 +281,7 @@ HANDLERS = [
     list_invoices,
     get_invoice,
     list_invoice_lines,
+    list_party_charges,
     approve_invoice,
     credit_invoice,
 ]

@@ -17,6 +17,8 @@ async def a_line_in_dispute(staff: Voice, customer: Voice, lessee_id: str) -> No
     bills = await staff.get("a bill", "/v1/invoices", buyer_id=lessee_id, limit=1)
     lines = f"/v1/invoices/{bills['items'][0]['id']}/lines"
     first, second = (await customer.get("its lines", lines, limit=2))["items"]
+    charges = f"/v1/parties/{lessee_id}/charges"
+    await customer.get("what its lines cost, and on which bill", charges, limit=1)
     line = f"/v1/invoice-lines/{first['id']}"
     await customer.get("why it comes to that", f"{line}/explanation")
     wrong = {"reason": "第 3 天起无法使用"}
