@@ -25,6 +25,7 @@ from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.parties import service as parties
+from leasing.parties.model import NoSuchParty
 from schemas.billing import (
     AmendmentPreview,
     AmendmentPreviewCreate,
@@ -44,6 +45,8 @@ from schemas.billing import (
     InvoiceView,
     ItemState,
     LesseeChargeView,
+    NextBill,
+    NextBillCreate,
     PreviewCreate,
     StageView,
 )
@@ -101,6 +104,22 @@ async def preview_billing(tx: Tx, now: Now, data: JSONBody[PreviewCreate]) -> Bi
     """What a run would make of a day, also one to come, and why that differs from the last one.
     The same steps are taken as in a run and then undone."""
     return await preview.run(tx, data.as_of, data.buyer_id, now)
+
+
+@post(
+    "/parties/{party_id:uuid}/bill-previews",
+    status_code=200,
+    opt={"access": WITH_CUSTOMERS},
+    responses=when_posting(404),
+)
+async def preview_next_bill(
+    tx: Tx, caller: By, now: Now, party_id: FromPath[UUID], data: JSONBody[NextBillCreate]
+) -> NextBill:
+    """What a party would be billed as of today or a day to come, line by line, and why that differs
+    from the bill before. A customer asks for its own."""
+    if caller.party_id not in (None, party_id):
+        raise NoSuchParty
+    return await preview.next_bill(tx, party_id, data.as_of, now)
 
 
 @post(
@@ -276,6 +295,7 @@ HANDLERS = [
     list_billing_results,
     list_held_lines,
     preview_billing,
+    preview_next_bill,
     preview_amendment,
     approve_billing_run,
     list_invoices,

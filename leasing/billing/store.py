@@ -183,6 +183,34 @@ async def previewed(tx: Connection, invoice_ids: Sequence[UUID]) -> list[Record]
     return await tx.fetch(PREVIEWED, invoice_ids)
 
 
+PREVIEWED_LINES = """
+SELECT line_id, contract_id, site_id, pack_id, component, kind,
+       reverses_id IS NOT NULL AS takes_back,
+       lower(during) AS from_on, upper(during) AS to_on,
+       upper(during) - lower(during) AS days, period_days, price_amount, quantity, unit_price,
+       amount, vat_mode, vat_percent
+  FROM charge
+ WHERE invoice_id = ANY ($1::uuid[])
+ ORDER BY contract_id, line_id, lower(during), component, amount, id
+ LIMIT $2
+"""
+
+COUNT_LINES = """
+SELECT count(*)
+  FROM charge
+ WHERE invoice_id = ANY ($1::uuid[])
+"""
+
+
+async def previewed_lines(tx: Connection, invoice_ids: Sequence[UUID], limit: int) -> list[Record]:
+    return await tx.fetch(PREVIEWED_LINES, invoice_ids, limit)
+
+
+async def count_lines(tx: Connection, invoice_ids: Sequence[UUID]) -> int:
+    found: int = await tx.fetchval(COUNT_LINES, invoice_ids)
+    return found
+
+
 # Why invoices of a run differ from the ones before, line by line. What was taken back, charged
 # anew or charged late is a correction; days and prices are told apart by the price of a whole
 # period.
