@@ -70,7 +70,7 @@ SELECT posted_on, id, number, due_on, amount, kind
  WHERE party_id = $1
    AND currency = $2
    AND posted_on BETWEEN $3 AND $4
- ORDER BY posted_on, id, kind
+ ORDER BY posted_on, id, kind DESC  -- a payment, and then that it bounced
  LIMIT $5
 """
 

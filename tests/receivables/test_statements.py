@@ -273,6 +273,22 @@ def test_a_statement_that_contradicts_itself_is_not_shown(field):
         statements.named(StatementDocument(**values))
 
 
+def test_a_payment_that_bounced_the_same_day_is_told_before_it_bounced(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            payer = (await build.customer(world))["id"]
+            gone = await pay(world, payer, 300, "2026-03-02")
+            reason = {"reason": "no funds", "bounced_on": "2026-03-02"}
+            await world.staff.post(f"/v1/payments/{gone['id']}/bounce", reason)
+            told = (await document(world.staff, payer)).json()
+            assert [(one["kind"], one["balance"]) for one in told["entries"]] == [
+                ("payment", -300),
+                ("bounced_payment", 0),
+            ]
+
+    database(scenario)
+
+
 def test_a_name_is_no_markup_and_no_formula(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
