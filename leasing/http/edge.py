@@ -114,6 +114,12 @@ class Answer:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             piece = following
         await send({"type": "http.response.body", "body": piece, "more_body": False})
+        self.close()
+
+    def close(self) -> None:
+        for body in self.bodies:
+            if not isinstance(body, bytes):
+                body.close()
 
 
 def on_disk(body: bytes) -> IO[bytes]:

@@ -21,7 +21,8 @@ def body(content: bytes, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
-async def sent(*messages: Message) -> tuple[Answer, list[Any]]:
+async def sent(*messages: Message) -> tuple[Answer, bytes, list[Any]]:
+    """The answer, what of it would be saved, and what was sent."""
     answer, found = Answer(), []
 
     async def keep(message: Message) -> None:
@@ -29,20 +30,23 @@ async def sent(*messages: Message) -> tuple[Answer, list[Any]]:
 
     for message in messages:
         await answer.hold(message)
+    body = answer.body
     await answer.send(keep)
-    return answer, found
+    return answer, body, found
 
 
 @pytest.mark.parametrize("size", [0, 1, edge.HELD_IN_MEMORY, edge.HELD_IN_MEMORY + 1, 3_000_001])
 def test_an_answer_is_sent_as_it_was_held_and_a_large_one_in_pieces(size):
     content = bytes(index % 251 for index in range(size))
-    answer, found = asyncio.run(sent(start(201), body(content)))
+    answer, saved, found = asyncio.run(sent(start(201), body(content)))
     assert found[0] == start(201)
-    assert b"".join(message["body"] for message in found[1:]) == content == answer.body
+    assert b"".join(message["body"] for message in found[1:]) == content == saved
     assert [message["more_body"] for message in found[1:]] == [True] * (len(found) - 2) + [False]
     if size > edge.HELD_IN_MEMORY:
         # Nothing of it is in memory, and nothing that goes to the server at once is large.
-        assert not any(isinstance(one, bytes) for one in answer.bodies)
+        (held,) = answer.bodies
+        assert not isinstance(held, bytes)
+        assert held.closed
         assert max(len(message["body"]) for message in found[1:]) == SENT_AT_ONCE
     else:
         # One message, as before.
@@ -51,9 +55,9 @@ def test_an_answer_is_sent_as_it_was_held_and_a_large_one_in_pieces(size):
 
 def test_several_pieces_are_sent_in_their_order():
     parts = [body(b"a", True), body(b"b" * 2_000_000, True), body(b"", True), body(b"c")]
-    answer, found = asyncio.run(sent(start(), *parts))
+    _, saved, found = asyncio.run(sent(start(), *parts))
     content = b"a" + b"b" * 2_000_000 + b"c"
-    assert b"".join(message["body"] for message in found[1:]) == content == answer.body
+    assert b"".join(message["body"] for message in found[1:]) == content == saved
     assert [message["more_body"] for message in found[1:]].count(False) == 1
 
 
