@@ -1,0 +1,73 @@
+"""What each decoder is fuzzed with, and what it must never say."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from leasing.telemetry.decoders import gbt32960, gbt32960_reports
+from leasing.telemetry.decoders.gbt32960_json import decoded
+from leasing.telemetry.model import Report
+from tests.telemetry import frames
+from tests.telemetry.fuzz import Target
+
+NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
+
+
+def check(report: Report) -> None:
+    """Nobody may be told a value that cannot be, or an instant without a zone."""
+    assert report.at.tzinfo is not None
+    numbers = (
+        report.voltage_v,
+        report.current_a,
+        report.temperature_c,
+        report.temperature_min_c,
+        report.insulation_kohm,
+        report.odometer_km,
+        *report.temperatures_c,
+    )
+    assert all(one is None or math.isfinite(one) for one in numbers)
+    for percent in (report.soc_percent, report.soh_percent):
+        assert percent is None or 0 <= percent <= 200
+    assert all(one is None or 0 <= one <= 65_533 for one in report.cells_mv)
+    assert report.source.value is not None
+    assert report.source.part >= 0
+
+
+def of_gbt32960() -> Target:
+    corpus = [*frames.OWN, *(bytes.fromhex(one["hex"]) for one in frames.reference())]
+    pages = gbt32960_reports.CellPages(max_sets=100)
+    framer = gbt32960.Framer(max_unit=4096)
+
+    def read(data: bytes) -> None:
+        before = framer.position + framer.pending
+        for found in framer.feed(data):
+            if isinstance(found, gbt32960.Frame):
+                assert found.position < before + len(data)
+        assert framer.position + framer.pending == before + len(data)
+        assert framer.pending < 4096 + 25
+        whole = gbt32960.read_frames(data)
+        assert b"".join(map(gbt32960.encode, whole)) == data
+        for frame in whole:
+            gbt32960.acknowledge(frame, gbt32960.Ack.OK, now=NOW)
+            payload = gbt32960.decode(frame)
+            decoded(frame)
+            for report in gbt32960_reports.reports(frame, payload, pages):
+                check(report)
+
+    return Target(corpus, read, mended_gbt32960)
+
+
+def mended_gbt32960(data: bytes) -> bytes:
+    if len(data) < 25:
+        return data
+    found = bytearray(data)
+    if found[:2] not in (b"##", b"$$"):
+        found[:2] = b"##"
+    found[22:24] = min(len(found) - 25, gbt32960.MAX_UNIT).to_bytes(2, "big")
+    found[-1] = gbt32960.check_byte(bytes(found[2:-1]))
+    return bytes(found)
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "gbt32960": of_gbt32960,
+}
