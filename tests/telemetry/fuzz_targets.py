@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from leasing.telemetry.decoders import gbt32960, gbt32960_reports
+from leasing.telemetry.decoders import bms48, gbt32960, gbt32960_reports
+from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960_json import decoded
-from leasing.telemetry.model import Report
-from tests.telemetry import frames
+from leasing.telemetry.model import Report, Source, SourceKind
+from tests.telemetry import frames, test_bms48
 from tests.telemetry.fuzz import Target
 
 NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
@@ -68,6 +70,30 @@ def mended_gbt32960(data: bytes) -> bytes:
     return bytes(found)
 
 
+def of_bms48() -> Target:
+    source = Source(SourceKind.DEVICE, "1")
+
+    def read(data: bytes) -> None:
+        frame = bms48.read_frame(data)
+        assert bms48.encode(frame) == data
+        # An answer does not tell what it answers: each must be read or refused as either.
+        with suppress(FrameError):
+            check(bms48.report(bms48.read_telemetry(frame), source, NOW))
+        check(bms48.alarm_report(bms48.read_alarms(frame), source, NOW))
+
+    return Target(test_bms48.CORPUS, read, mended_bms48)
+
+
+def mended_bms48(data: bytes) -> bytes:
+    """The text of INFO with its length and checks made right, and mostly with a good head."""
+    info = bytes(byte for byte in data[13:-5] if byte in b"0123456789ABCDEF")
+    digits = min(len(info) // 2 * 2, bms48.MAX_DIGITS - 1)
+    length = b"%04X" % (bms48.length_check(digits) << 12 | digits)
+    text = (data[1:9] if len(data) % 4 == 0 else b"20004600") + length + info[:digits]
+    return b"~%b%04X\r" % (text, bms48.checksum(text))
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "gbt32960": of_gbt32960,
+    "bms48": of_bms48,
 }
