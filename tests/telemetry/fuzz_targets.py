@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from leasing.telemetry.decoders import bms48, gbt32960, gbt32960_reports
+from leasing.telemetry.decoders import binterface, bms48, gbt32960, gbt32960_reports
 from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960_json import decoded
 from leasing.telemetry.model import Report, Source, SourceKind
-from tests.telemetry import frames, test_bms48
+from tests.telemetry import frames, test_binterface, test_bms48
 from tests.telemetry.fuzz import Target
 
 NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
@@ -93,7 +93,26 @@ def mended_bms48(data: bytes) -> bytes:
     return b"~%b%04X\r" % (text, bms48.checksum(text))
 
 
+def of_binterface() -> Target:
+    def read(data: bytes) -> None:
+        told = binterface.read(data)
+        for report in binterface.reports(told, NOW):
+            check(report)
+        if isinstance(told, binterface.Data):
+            for device in told.devices:
+                for signal in device.signals:
+                    assert (signal.value is None) == (signal.missing is not None)
+                    assert signal.value is None or math.isfinite(signal.value)
+
+    def mend(data: bytes) -> bytes:
+        """Text that is XML more often: what is no ASCII becomes a letter."""
+        return bytes(byte if byte < 0x80 else 0x41 + byte % 26 for byte in data)
+
+    return Target(test_binterface.CORPUS, read, mend)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "gbt32960": of_gbt32960,
     "bms48": of_bms48,
+    "binterface": of_binterface,
 }
