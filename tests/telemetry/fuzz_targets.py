@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from leasing.telemetry.decoders import binterface, bms48, gbt32960, gbt32960_reports
+from leasing.telemetry.decoders import binterface, bms48, gbt32960, gbt32960_reports, sparkplug
 from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960_json import decoded
 from leasing.telemetry.model import Report, Source, SourceKind
-from tests.telemetry import frames, test_binterface, test_bms48
+from tests.telemetry import frames, test_binterface, test_bms48, test_sparkplug
 from tests.telemetry.fuzz import Target
 
 NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
@@ -111,8 +111,28 @@ def of_binterface() -> Target:
     return Target(test_binterface.CORPUS, read, mend)
 
 
+def of_sparkplug() -> Target:
+    nodes = sparkplug.Nodes(max_nodes=10)
+    kinds = list(sparkplug.MessageType)
+
+    def read(data: bytes) -> None:
+        kind = kinds[sum(data) % len(kinds)]
+        device = "pack1" if kind in sparkplug.OF_DEVICE else None
+        topic = sparkplug.Topic("tower", kind, f"site{len(data) % 12}", device)
+        assert sparkplug.read_topic(str(topic)) == topic
+        payload = sparkplug.read(data)
+        heard = nodes.hear(topic, payload, NOW)
+        assert len(nodes.nodes) <= 10
+        assert all(one.name for one in heard.metrics)
+        for report in sparkplug.reports(topic, heard.metrics, payload.at, NOW):
+            check(report)
+
+    return Target(test_sparkplug.CORPUS, read)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "gbt32960": of_gbt32960,
     "bms48": of_bms48,
     "binterface": of_binterface,
+    "sparkplug": of_sparkplug,
 }
