@@ -1,15 +1,25 @@
 """What each decoder is fuzzed with, and what it must never say."""
 
+import io
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from leasing.telemetry.decoders import binterface, bms48, gbt32960, gbt32960_reports, sparkplug
+import numpy as np
+
+from leasing.telemetry.decoders import (
+    binterface,
+    bms48,
+    files,
+    gbt32960,
+    gbt32960_reports,
+    sparkplug,
+)
 from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960_json import decoded
 from leasing.telemetry.model import Report, Source, SourceKind
-from tests.telemetry import frames, test_binterface, test_bms48, test_sparkplug
+from tests.telemetry import frames, test_binterface, test_bms48, test_files, test_sparkplug
 from tests.telemetry.fuzz import Target
 
 NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
@@ -130,9 +140,42 @@ def of_sparkplug() -> Target:
     return Target(test_sparkplug.CORPUS, read)
 
 
+def of_files() -> Target:
+    def read(data: bytes) -> None:
+        for batch in files.read_csv(io.StringIO(data.decode("utf-8", "replace")), 3):
+            check_batch(batch)
+
+    return Target(test_files.CORPUS, read)
+
+
+def of_parquet() -> Target:
+    columns = {"elapsed_s": [0.0, 1.0], "voltage_mv": [3300, None], "pack": ["P1", "P2"]}
+    corpus = [
+        test_files.parquet(columns),
+        test_files.parquet(columns, compression="none", use_dictionary=False),
+        test_files.parquet(columns, compression="zstd", version="1.0"),
+    ]
+
+    def read(data: bytes) -> None:
+        for batch in files.read_parquet(data, 3):
+            check_batch(batch)
+
+    return Target(corpus, read)
+
+
+def check_batch(batch: files.Batch) -> None:
+    for name, column in batch.values.items():
+        low, high = files.BOUNDS[name]
+        known = column[~np.isnan(column)]
+        assert ((low <= known) & (known <= high)).all()
+        assert len(column) == len(batch)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "gbt32960": of_gbt32960,
     "bms48": of_bms48,
     "binterface": of_binterface,
     "sparkplug": of_sparkplug,
+    "files": of_files,
+    "parquet": of_parquet,
 }
