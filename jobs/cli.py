@@ -12,6 +12,7 @@ import click
 
 from jobs.cli_accounting import period
 from jobs.cli_billing import help_billing, run_billing
+from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.shell import database, run, say, server
@@ -39,6 +40,7 @@ main.add_command(import_sheet)
 main.add_command(contract)
 main.add_command(period)
 main.add_command(einvoice)
+main.add_command(decode)
 
 
 @main.command()

@@ -38,6 +38,8 @@ class Missing(StrEnum):
     ABNORMAL = "abnormal"
     OUT_OF_RANGE = "out_of_range"
     SEALED = "sealed"
+    INCOMPLETE = "incomplete"
+    """Sent in parts, of which some did not come."""
 
 
 class Alarm(msgspec.Struct, frozen=True):
