@@ -4,17 +4,17 @@ Packs are taken a chunk at a time. A chunk is one transaction; when one of its p
 chunk is done again pack by pack, so that only the bad one is parked.
 """
 
-from itertools import groupby
 from uuid import UUID
-
-from asyncpg import Record
 
 from jobs.runner import Work
 from leasing.db import clock
 from leasing.db.pool import Connection, is_lost
 from leasing.health import service, store
+from leasing.health.model import Sample
 from leasing.health.store import PackToCheck
 from leasing.kit.time import midnight
+from leasing.telemetry import storage
+from leasing.telemetry.columns import Readings, bounds, instant
 
 CHUNK_PACKS = 100
 
@@ -59,16 +59,23 @@ async def take(tx: Connection, work: Work, after: UUID, limit: int) -> list[Pack
 
 async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> None:
     before = midnight(work.as_of_date)
-    from_at = min(pack.unevaluated_from for pack in packs) - service.LOOK_BACK
-    rows = await store.samples(
-        tx, [pack.pack_id for pack in packs], max(from_at, before - service.MAX_AGE), before
-    )
-    by_pack: dict[UUID, list[Record]] = {
-        pack_id: list(found) for pack_id, found in groupby(rows, key=lambda row: row["pack_id"])
-    }
-    samples = {}
-    for pack in packs:
-        since = pack.unevaluated_from - service.LOOK_BACK
-        samples[pack.pack_id] = [row for row in by_pack.get(pack.pack_id, []) if row["at"] >= since]
+    oldest = before - service.MAX_AGE
+    from_ats = [max(pack.unevaluated_from - service.LOOK_BACK, oldest) for pack in packs]
+    found = await storage.read(tx, [one.pack_id for one in packs], from_ats, [before] * len(packs))
+    samples: dict[UUID, list[Sample]] = {pack.pack_id: [] for pack in packs}
+    for first, last in bounds(found.pack):
+        pack = packs[found.pack[first]]
+        samples[pack.pack_id] = as_samples(found.take(slice(first, last)))
     now = await clock.now(tx)
     await service.check_all(tx, packs, samples, as_of=work.as_of_date, by=work.by, now=now)
+
+
+def as_samples(readings: Readings) -> list[Sample]:
+    columns = [
+        readings.scalar(name).tolist()
+        for name in ("voltage_v", "current_a", "soc_percent", "temperature_c")
+    ]
+    return [
+        Sample(instant(at), v, c, None if s != s else s, None if t != t else t)
+        for at, v, c, s, t in zip(readings.at.tolist(), *columns, strict=True)
+    ]

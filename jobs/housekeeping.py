@@ -16,5 +16,7 @@ async def run(work: Work) -> None:
         forgotten = await edge.forget_answers(tx, before=system_now() - KEEP_ANSWERS)
     first, following = month_of(work.as_of_date)
     async with work.db.transaction() as tx:
-        await telemetry.ensure_partitions(tx, {first, following, month_of(following)[1]})
+        for table in telemetry.PARTITIONED:
+            days = {first, following, month_of(following)[1]}
+            await telemetry.ensure_partitions(tx, table, days)
     await work.step(forgotten)

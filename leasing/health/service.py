@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from asyncpg import Record
-
 from leasing.contracts import duties
 from leasing.contracts import lines as leases
 from leasing.contracts.model import Line
@@ -32,7 +30,7 @@ MAX_AGE = timedelta(days=30)
 async def check_all(
     tx: Connection,
     packs: Sequence[PackToCheck],
-    samples: Mapping[UUID, Sequence[Record]],
+    samples: Mapping[UUID, Sequence[Sample]],
     *,
     as_of: date,
     by: str,
@@ -68,7 +66,7 @@ async def check_all(
     await events.append(tx, happened, actor=by, now=now)
 
 
-def find(pack: PackToCheck, line: Line | None, samples: Iterable[Record]) -> Finding:
+def find(pack: PackToCheck, line: Line | None, samples: Iterable[Sample]) -> Finding:
     health = evaluate(pack, samples)
     guarantee_mah = None if line is None else guaranteed_capacity_mah(line)
     return Finding(pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
@@ -111,26 +109,14 @@ async def open_duty(tx: Connection, finding: Finding, check_id: UUID, as_of: dat
     return None if opened is None else Event("line", line.id, "duty.opened", facts)
 
 
-def evaluate(pack: PackToCheck, samples: Iterable[Record]) -> Health:
+def evaluate(pack: PackToCheck, samples: Iterable[Sample]) -> Health:
     pack_type = PackType(
         chemistry=pack.chemistry,
         cells_in_series=pack.cells_in_series,
         rated_capacity_mah=pack.rated_capacity_mah,
         full_cell_v=None if pack.full_cell_mv is None else pack.full_cell_mv / 1000,
     )
-    found = sessions(
-        [
-            Sample(
-                at=row["at"],
-                voltage_v=row["voltage_v"],
-                current_a=row["current_a"],
-                soc_percent=row["soc_percent"],
-                temperature_c=row["temperature_c"],
-            )
-            for row in samples
-        ],
-        pack_type,
-    )
+    found = sessions(samples, pack_type)
     return rules.conclude([rules.estimate(session, pack_type) for session in found])
 
 

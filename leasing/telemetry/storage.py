@@ -1,0 +1,244 @@
+"""Storing and reading readings: nothing that is acknowledged is lost, nothing repeated counts
+twice.
+
+A batch takes the rows of its packs in `pack_telemetry`, in order of pack, and keeps them until it
+ends. Each row says up to when the pack has reported: what is newer is new. Only what is not newer
+is compared with the chunks it may be in.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leasing.db.pool import Connection
+from leasing.kit.time import civil_date
+from leasing.telemetry import chunks, store
+from leasing.telemetry.columns import (
+    NO_CELL,
+    NOTHING,
+    Flags,
+    Readings,
+    bounds,
+    civil_day,
+    instant,
+    ordered,
+    starts,
+    us,
+)
+from leasing.telemetry.store import Newest
+
+COMPRESS_FROM = 500
+"""Shorter chunks are stored as they are: the hourly job puts a day's together and compresses
+them then, once."""
+
+SILENCE = timedelta(minutes=30)
+"""A pack that reports again after this long was not online meanwhile."""
+
+
+async def add(tx: Connection, packs: Sequence[UUID], readings: Readings, *, now: datetime) -> int:
+    """Store what is new among readings of packs that exist; returns how many that were. What is
+    there already for an instant of a pack stays as it is."""
+    if len(readings) == 0:
+        return 0
+    packs, readings = in_order(packs, readings)
+    groups = bounds(readings.pack)
+    held = [packs[readings.pack[first]] for first, _ in groups]
+    known = await store.note_latest(tx, newest(held, readings, groups), now=now, silence=SILENCE)
+    late = [
+        (place, *group)
+        for place, group in enumerate(groups)
+        if (before := known[place]) is not None and not readings.at[group[0]] > us(before)
+    ]
+    if late:
+        readings = await without_repeated(tx, held, known, readings, late)
+    await write(tx, packs, readings)
+    return len(readings)
+
+
+def in_order(packs: Sequence[UUID], readings: Readings) -> tuple[list[UUID], Readings]:
+    """Readings by id of pack and time, each instant of a pack once."""
+    numbers = [pack.int for pack in packs]
+    order = sorted(range(len(packs)), key=numbers.__getitem__)
+    if len(set(numbers)) == len(numbers) and order == list(range(len(packs))):
+        return list(packs), ordered(readings)
+    places = np.empty(len(packs), np.int32)
+    made: list[UUID] = []
+    for place in order:
+        if not made or made[-1].int != numbers[place]:
+            made.append(packs[place])
+        places[place] = len(made) - 1
+    return made, ordered(readings.of(places))
+
+
+def newest(
+    held: Sequence[UUID], readings: Readings, groups: Sequence[tuple[int, int]]
+) -> list[Newest]:
+    """Of each pack its bounds and the newest value of each quantity."""
+    lasts = {
+        name: _last_known(np.isfinite(column), groups) for name, column in readings.scalars.items()
+    }
+    cells, probes = readings.cells_mv, readings.temperatures_c
+    if cells is not None:
+        lasts["cells_mv"] = _last_known(np.logical_or.reduce(cells != NO_CELL, axis=1), groups)
+    if probes is not None:
+        lasts["temperatures_c"] = _last_known(
+            np.logical_or.reduce(np.isfinite(probes), axis=1), groups
+        )
+    instants: dict[int, datetime] = {}
+
+    def told(name: str, place: int) -> tuple[float | str, datetime]:
+        at = instants.setdefault(int(readings.at[place]), instant(int(readings.at[place])))
+        if name == "cells_mv" and cells is not None:
+            return _array(cells[place], cells[place] != NO_CELL), at
+        if name == "temperatures_c" and probes is not None:
+            return _array(probes[place], np.isfinite(probes[place])), at
+        return float(readings.scalars[name][place]), at
+
+    return [
+        Newest(
+            pack_id=held[n],
+            latest_at=instant(int(readings.at[last - 1])),
+            earliest_at=instant(int(readings.at[first])),
+            values={name: told(name, found[n]) for name, found in lasts.items() if found[n] >= 0},
+        )
+        for n, (first, last) in enumerate(groups)
+    ]
+
+
+def _last_known(is_known: Flags, groups: Sequence[tuple[int, int]]) -> list[int]:
+    """The last place of each group at which a value is known; -1 where there is none."""
+    places = np.where(is_known, np.arange(len(is_known)), -1)
+    last = np.maximum.reduceat(places, [first for first, _ in groups])
+    found: list[int] = last.tolist()
+    return found
+
+
+def _array(values: NDArray[np.generic], is_known: Flags) -> str:
+    """A list as PostgreSQL writes it, without what is missing at its end."""
+    width = int(np.flatnonzero(is_known)[-1]) + 1
+    shown = (
+        str(value) if there else "NULL"
+        for value, there in zip(values[:width].tolist(), is_known[:width], strict=True)
+    )
+    return "{" + ",".join(shown) + "}"
+
+
+async def without_repeated(
+    tx: Connection,
+    held: Sequence[UUID],
+    known: Sequence[datetime | None],
+    readings: Readings,
+    late: Sequence[tuple[int, int, int]],
+) -> Readings:
+    """The readings that are not stored yet. `late` are groups that begin before what is known."""
+    stretches = [
+        (
+            held[place],
+            instant(int(readings.at[first])),
+            instant(int(readings.at[last - 1])),
+        )
+        for place, first, last in late
+    ]
+    rows = await store.overlapping(tx, *zip(*stretches, strict=True))
+    places = {pack_id: place for place, (pack_id, _, _) in enumerate(stretches)}
+    there = chunks.decode_all(
+        [(places[row["pack_id"]], us(row["first_at"]), row["body"]) for row in rows]
+    )
+    begins = starts(there.pack)
+    stored = dict(
+        zip(there.pack[begins].tolist(), np.split(there.at, begins[1:]), strict=True)
+        if len(there)
+        else ()
+    )
+    keep = np.ones(len(readings), np.bool_)
+    changed: list[tuple[UUID, datetime]] = []
+    for n, (place, first, last) in enumerate(late):
+        if n in stored:
+            keep[first:last] = ~np.isin(readings.at[first:last], stored[n])
+        new = np.flatnonzero(keep[first:last])
+        if len(new):
+            changed.append((held[place], instant(int(readings.at[first + new[0]]))))
+    if changed:
+        await store.note_late(tx, *map(list, zip(*changed, strict=True)))
+    return readings.take(keep)
+
+
+async def write(
+    tx: Connection, packs: Sequence[UUID], readings: Readings, *, compress: bool = False
+) -> None:
+    """Store ordered readings, of which none is there, as chunks, one for each pack and day."""
+    if len(readings) == 0:
+        return
+    days = civil_day(readings.at)
+    ranges = bounds(readings.pack, days)
+    await store.ensure_partitions(tx, store.CHUNKS, civil_dates(readings, days))
+    rows = []
+    for long in (True, False):
+        some = [one for one in ranges if (compress or one[1] - one[0] >= COMPRESS_FROM) is long]
+        if not some:
+            continue
+        bodies = chunks.encode(readings, some, compress=long)
+        rows += [
+            (
+                packs[readings.pack[first]],
+                instant(int(readings.at[first])),
+                instant(int(readings.at[last - 1])),
+                last - first,
+                body,
+            )
+            for (first, last), body in zip(some, bodies, strict=True)
+        ]
+    await store.insert(tx, rows)
+
+
+def civil_dates(readings: Readings, days: NDArray[np.int64]) -> set[date]:
+    _, places = np.unique(days, return_index=True)
+    return {civil_date(instant(int(readings.at[place]))) for place in places}
+
+
+async def read(
+    tx: Connection,
+    pack_ids: Sequence[UUID],
+    from_ats: Sequence[datetime],
+    to_ats: Sequence[datetime],
+) -> Readings:
+    """The readings of packs, each from its instant to before another, ordered; `pack` is the place
+    in `pack_ids`, which name each pack once."""
+    last = [to_at - store.MOMENT for to_at in to_ats]
+    rows = await store.overlapping(tx, pack_ids, from_ats, last)
+    if not rows:
+        return NOTHING
+    places = {pack_id: place for place, pack_id in enumerate(pack_ids)}
+    found = ordered(
+        chunks.decode_all(
+            [(places[row["pack_id"]], us(row["first_at"]), row["body"]) for row in rows]
+        )
+    )
+    least = np.array([us(at) for at in from_ats], np.int64)[found.pack]
+    most = np.array([us(at) for at in to_ats], np.int64)[found.pack]
+    inside = (found.at >= least) & (found.at < most)
+    return found if inside.all() else found.take(inside)
+
+
+PAGE_CHUNKS = 20
+
+
+async def page(
+    tx: Connection, pack_id: UUID, from_at: datetime, to_at: datetime, limit: int
+) -> Readings:
+    """The first readings of a pack from an instant to before another."""
+    count = PAGE_CHUNKS
+    while True:
+        rows = await store.chunks_from(tx, pack_id, from_at, to_at, count)
+        found = ordered(chunks.decode_all([(0, us(row["first_at"]), row["body"]) for row in rows]))
+        # What begins after the last chunk read is not seen yet.
+        seen_to = us(to_at)
+        if len(rows) == count:
+            seen_to = min(seen_to, us(rows[-1]["first_at"]) + 1)
+        found = found.take((found.at >= us(from_at)) & (found.at < seen_to))
+        if len(found) >= limit or len(rows) < count:
+            return found.take(slice(0, limit))
+        count *= 4
