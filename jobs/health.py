@@ -9,12 +9,9 @@ from uuid import UUID
 from jobs.runner import Work
 from leasing.db import clock
 from leasing.db.pool import Connection, is_lost
-from leasing.health import service, store
-from leasing.health.model import Sample
+from leasing.health import service, session_store, store, summaries
 from leasing.health.store import PackToCheck
 from leasing.kit.time import midnight
-from leasing.telemetry import storage
-from leasing.telemetry.columns import Readings, bounds, instant
 
 CHUNK_PACKS = 100
 
@@ -58,24 +55,11 @@ async def take(tx: Connection, work: Work, after: UUID, limit: int) -> list[Pack
 
 
 async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> None:
+    """What an hourly run has not summed up yet is summed up first."""
     before = midnight(work.as_of_date)
-    oldest = before - service.MAX_AGE
-    from_ats = [max(pack.unevaluated_from - service.LOOK_BACK, oldest) for pack in packs]
-    found = await storage.read(tx, [one.pack_id for one in packs], from_ats, [before] * len(packs))
-    samples: dict[UUID, list[Sample]] = {pack.pack_id: [] for pack in packs}
-    for first, last in bounds(found.pack):
-        pack = packs[found.pack[first]]
-        samples[pack.pack_id] = as_samples(found.take(slice(first, last)))
+    ids = [pack.pack_id for pack in packs]
+    await summaries.seal_these(tx, ids)
+    from_ats = [pack.unevaluated_from - service.LOOK_BACK for pack in packs]
+    sessions = await session_store.ended(tx, ids, from_ats, before - service.MAX_AGE, before)
     now = await clock.now(tx)
-    await service.check_all(tx, packs, samples, as_of=work.as_of_date, by=work.by, now=now)
-
-
-def as_samples(readings: Readings) -> list[Sample]:
-    columns = [
-        readings.scalar(name).tolist()
-        for name in ("voltage_v", "current_a", "soc_percent", "temperature_c")
-    ]
-    return [
-        Sample(instant(at), v, c, None if s != s else s, None if t != t else t)
-        for at, v, c, s, t in zip(readings.at.tolist(), *columns, strict=True)
-    ]
+    await service.check_all(tx, packs, sessions, as_of=work.as_of_date, by=work.by, now=now)

@@ -84,11 +84,12 @@ SELECT given.position, pack_id
   FROM unnest($1::text[], $2::int[], $3::date[])
        WITH ORDINALITY AS given (vin, part, day, position)
  CROSS JOIN LATERAL (
-       SELECT pack_id, row_number() OVER (ORDER BY slot) AS part
+       SELECT pack_id, row_number() OVER (ORDER BY line_revision.slot) AS part
          FROM site
-         JOIN lease_line ON lease_line.site_id = site.id
-         JOIN placement ON placement.line_id = lease_line.id
+         JOIN line_revision ON line_revision.site_id = site.id
+         JOIN placement ON placement.line_id = line_revision.line_id
         WHERE site.vin = given.vin
+          AND line_revision.during @> given.day
           AND placement.during @> given.day) AS standing
  WHERE standing.part = given.part
 """
@@ -231,18 +232,18 @@ async def chunks_from(
 
 DELETE_CHUNKS = """
 DELETE FROM reading_chunk
- USING unnest($1::uuid[], $2::timestamptz[]) AS gone (pack_id, first_at)
- WHERE reading_chunk.pack_id = gone.pack_id
-   AND reading_chunk.first_at = gone.first_at
-   AND reading_chunk.first_at BETWEEN $3 AND $4
+ USING unnest($1::uuid[], $2::timestamptz[]) AS asked (pack_id, from_at)
+ WHERE reading_chunk.pack_id = asked.pack_id
+   AND first_at >= asked.from_at
+   AND first_at >= $3
 """
 
 
 async def delete_chunks(
-    tx: Connection, pack_ids: Sequence[UUID], firsts: Sequence[datetime]
+    tx: Connection, pack_ids: Sequence[UUID], from_ats: Sequence[datetime]
 ) -> None:
-    if pack_ids:
-        await tx.execute(DELETE_CHUNKS, pack_ids, firsts, min(firsts), max(firsts))
+    """Of each pack, those that begin at an instant or later: the caller writes them anew."""
+    await tx.execute(DELETE_CHUNKS, pack_ids, from_ats, min(from_ats))
 
 
 # --- The newest values ------------------------------------------------------------------------
