@@ -124,6 +124,55 @@ class UnmatchedSourceView(Outgoing, frozen=True):
     """The last reason: `pack_not_found`, or `impossible_time` of one that is known."""
 
 
+class QuantityView(Outgoing, frozen=True):
+    """The newest value of one quantity."""
+
+    quantity: str
+    value: float | list[float | None]
+    at: datetime
+    """When it was measured, by the pack's clock."""
+    is_silent: bool
+    """Nothing newer came for half an hour."""
+
+
+class PackTelemetryView(Outgoing, frozen=True):
+    """What a pack reported last."""
+
+    pack_id: UUID
+    latest_at: datetime
+    """Of its newest reading, by its own clock."""
+    received_at: datetime
+    """When that came in, by ours."""
+    is_online: bool
+    """It has reported within the last half hour."""
+    online_since: datetime | None
+    """Since when it has reported without a silence of half an hour; null while it is silent."""
+    silent_since: datetime | None
+    """The last that was heard of it; null while it is online."""
+    quantities: list[QuantityView]
+    """Only those that it ever reported."""
+
+
+class SilentPackView(Outgoing, frozen=True):
+    """A pack of which nothing is heard any more."""
+
+    pack_id: UUID
+    silent_since: datetime
+    latest_at: datetime
+    received_at: datetime
+
+
+class ReadingFlagView(Outgoing, frozen=True):
+    """A stretch in which a value of a pack is not to be believed; nothing is concluded from it."""
+
+    kind: str
+    """`clock_ahead`, `unit_jump`, `stuck` or `soc_contradicts_current`."""
+    quantity: str
+    from_at: datetime
+    to_at: datetime
+    readings: int
+
+
 class ReadingView(Outgoing, frozen=True):
     """What a pack reported at one instant; null or empty is what it did not report."""
 

@@ -2,28 +2,33 @@
 
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+import numpy as np
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec.structs import replace
 
 from leasing.http.edge import CUSTOMERS, Now, Tx, Unreadable
 from leasing.http.fields import MAX_ERRORS, InvalidPayload, summary
-from leasing.http.pages import Cursor, Limit, Page, decode, encode
+from leasing.http.pages import Cursor, Limit, Page, after_id, decode, encode, page_by
 from leasing.http.problems import InvalidParameters, when_posting, when_reading
-from leasing.kit.errors import FieldError
+from leasing.kit.errors import FieldError, NotFound
 from leasing.kit.rows import convert_all
-from leasing.telemetry import service, storage, store
+from leasing.telemetry import rules, service, storage, store
 from leasing.telemetry.columns import NO_CELL, QUANTITIES, Cells, Floats, Readings, instant
 from schemas.telemetry import (
     ColumnBatch,
     Instant,
+    PackTelemetryView,
+    QuantityView,
     ReadingBatch,
+    ReadingFlagView,
     ReadingReceipt,
     ReadingView,
     RefusedReading,
+    SilentPackView,
     UnmatchedSourceView,
 )
 
@@ -127,6 +132,72 @@ async def list_unmatched_sources(
     return Page(rows[:limit], encode(last.kind, last.value, last.part) if last else None)
 
 
+class NoTelemetry(NotFound):
+    code = "no_telemetry"
+    title = "The pack is not there, or never reported"
+
+
+@get("/packs/{pack_id:uuid}/telemetry", opt={"access": CUSTOMERS}, responses=when_reading(404))
+async def get_telemetry(tx: Tx, now: Now, pack_id: FromPath[UUID]) -> PackTelemetryView:
+    """The newest value of each quantity, since when, and what is silent."""
+    row = await store.latest(tx, pack_id)
+    if row is None:
+        raise NoTelemetry
+    latest_at, received_at = row["latest_at"], row["received_at"]
+    silent = rules.is_silent(latest_at, received_at, now)
+    return PackTelemetryView(
+        pack_id=pack_id,
+        latest_at=latest_at,
+        received_at=received_at,
+        is_online=not silent,
+        online_since=None if silent else row["online_since"],
+        silent_since=rules.heard_at(latest_at, received_at) if silent else None,
+        quantities=[
+            QuantityView(
+                quantity=name,
+                value=newest_value(row[name]),
+                at=row[f"{name}_at"],
+                is_silent=rules.is_silent(row[f"{name}_at"], received_at, now),
+            )
+            for name in store.LATEST
+            if row[f"{name}_at"] is not None
+        ],
+    )
+
+
+def newest_value(value: float | list[float | None]) -> Any:
+    return shown(np.array([value], np.float32))[0] if isinstance(value, float) else value
+
+
+@get("/silent-packs", responses=when_reading())
+async def list_silent_packs(
+    tx: Tx, now: Now, limit: Limit = 50, cursor: Cursor = None
+) -> Page[SilentPackView]:
+    """Packs that used to report, and of which nothing was heard for half an hour, by id."""
+    rows = await store.silent(tx, now - rules.SILENT_AFTER, after_id(cursor), limit + 1)
+    views = [
+        SilentPackView(
+            pack_id=row["pack_id"],
+            silent_since=rules.heard_at(row["latest_at"], row["received_at"]),
+            latest_at=row["latest_at"],
+            received_at=row["received_at"],
+        )
+        for row in rows
+    ]
+    return page_by(views, limit, lambda view: view.pack_id)
+
+
+@get("/packs/{pack_id:uuid}/reading-flags", responses=when_reading())
+async def list_reading_flags(
+    tx: Tx, pack_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReadingFlagView]:
+    """Stretches in which what a pack reports is not to be believed, oldest first."""
+    after = (FIRST, "", "") if cursor is None else decode(cursor, tuple[Instant, str, str])
+    rows = convert_all(await store.flags(tx, pack_id, after, limit + 1), ReadingFlagView)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(rows[:limit], encode(last.from_at, last.kind, last.quantity) if last else None)
+
+
 def refuse_without_offset(**instants: datetime) -> None:
     """An instant without an offset would be taken in whatever zone this machine is in."""
     faults = [
@@ -138,4 +209,12 @@ def refuse_without_offset(**instants: datetime) -> None:
         raise InvalidParameters(summary(faults), fields=faults)
 
 
-HANDLERS = [ingest_readings, ingest_columns, list_unmatched_sources, list_readings]
+HANDLERS = [
+    ingest_readings,
+    ingest_columns,
+    list_readings,
+    get_telemetry,
+    list_silent_packs,
+    list_reading_flags,
+    list_unmatched_sources,
+]

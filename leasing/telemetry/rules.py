@@ -1,5 +1,7 @@
 """What a reading may say."""
 
+from datetime import datetime, timedelta
+
 import msgspec
 import numpy as np
 
@@ -75,3 +77,17 @@ def has_values(readings: Readings) -> Flags:
     if readings.temperatures_c is not None:
         found |= np.isfinite(readings.temperatures_c).any(axis=1)
     return found
+
+
+SILENT_AFTER = timedelta(minutes=30)
+"""A pack or a quantity of which nothing newer came for this long is silent."""
+
+
+def heard_at(at: datetime, received_at: datetime) -> datetime:
+    """When a value was true at the latest: a clock in the field that is ahead does not make it
+    newer than its arrival."""
+    return min(at, received_at)
+
+
+def is_silent(at: datetime, received_at: datetime, now: datetime) -> bool:
+    return now - heard_at(at, received_at) > SILENT_AFTER

@@ -28,14 +28,12 @@ from leasing.telemetry.columns import (
     starts,
     us,
 )
+from leasing.telemetry.rules import SILENT_AFTER
 from leasing.telemetry.store import Newest
 
 COMPRESS_FROM = 500
 """Shorter chunks are stored as they are: the hourly job puts a day's together and compresses
 them then, once."""
-
-SILENCE = timedelta(minutes=30)
-"""A pack that reports again after this long was not online meanwhile."""
 
 
 async def add(tx: Connection, packs: Sequence[UUID], readings: Readings, *, now: datetime) -> int:
@@ -46,7 +44,9 @@ async def add(tx: Connection, packs: Sequence[UUID], readings: Readings, *, now:
     packs, readings = in_order(packs, readings)
     groups = bounds(readings.pack)
     held = [packs[readings.pack[first]] for first, _ in groups]
-    known = await store.note_latest(tx, newest(held, readings, groups), now=now, silence=SILENCE)
+    known = await store.note_latest(
+        tx, newest(held, readings, groups), now=now, silence=SILENT_AFTER
+    )
     late = [
         (place, *group)
         for place, group in enumerate(groups)
@@ -54,8 +54,35 @@ async def add(tx: Connection, packs: Sequence[UUID], readings: Readings, *, now:
     ]
     if late:
         readings = await without_repeated(tx, held, known, readings, late)
+    await note_clocks_ahead(tx, packs, readings, now)
     await write(tx, packs, readings)
     return len(readings)
+
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+async def note_clocks_ahead(
+    tx: Connection, packs: Sequence[UUID], readings: Readings, now: datetime
+) -> None:
+    """Note which of new readings are dated later than now: such a clock is wrong for certain. One
+    that is behind looks like readings that come late."""
+    ahead = readings.at > us(now + CLOCK_TOLERANCE)
+    if not ahead.any():
+        return
+    wrong = readings.take(ahead)
+    await store.note_clocks_ahead(
+        tx,
+        [
+            (
+                packs[wrong.pack[first]],
+                instant(int(wrong.at[first])),
+                instant(int(wrong.at[last - 1])),
+                last - first,
+            )
+            for first, last in bounds(wrong.pack)
+        ],
+    )
 
 
 def in_order(packs: Sequence[UUID], readings: Readings) -> tuple[list[UUID], Readings]:

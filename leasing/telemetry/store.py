@@ -357,3 +357,73 @@ async def note_late(tx: Connection, pack_ids: Sequence[UUID], from_ats: Sequence
     """From these instants on packs have to be put together and evaluated again. The caller holds
     their rows."""
     await tx.execute(NOTE_LATE, pack_ids, from_ats)
+
+
+GET_LATEST = """
+SELECT pack_id, latest_at, received_at, online_since,
+       {columns}
+  FROM pack_telemetry
+ WHERE pack_id = $1
+""".format(columns=", ".join(f"{name}, {name}_at" for name in LATEST))
+
+
+async def latest(tx: Connection, pack_id: UUID) -> Record | None:
+    return await tx.fetchrow(GET_LATEST, pack_id)
+
+
+SILENT = """
+SELECT pack_id, latest_at, received_at, online_since
+  FROM pack_telemetry
+ WHERE least(latest_at, received_at) < $1
+   AND pack_id > $2
+ ORDER BY pack_id
+ LIMIT $3
+"""
+
+
+async def silent(tx: Connection, since: datetime, after: UUID, limit: int) -> list[Record]:
+    """Packs of which nothing is newer than an instant, in order of id. One that never reported is
+    none of them."""
+    return await tx.fetch(SILENT, since, after, limit)
+
+
+FLAGS = """
+SELECT kind, quantity, from_at, to_at, readings
+  FROM reading_flag
+ WHERE pack_id = $1
+   AND (from_at, kind, quantity) > ($2, $3, $4)
+ ORDER BY from_at, kind, quantity
+ LIMIT $5
+"""
+
+
+async def flags(
+    tx: Connection, pack_id: UUID, after: tuple[datetime, str, str], limit: int
+) -> list[Record]:
+    return await tx.fetch(FLAGS, pack_id, *after, limit)
+
+
+# A clock that goes on being ahead is one stretch.
+NOTE_CLOCKS_AHEAD = """
+INSERT INTO reading_flag AS known (pack_id, kind, quantity, from_at, to_at, readings)
+SELECT given.pack_id, 'clock_ahead', 'at',
+       coalesce((SELECT max(from_at) FROM reading_flag AS before
+                  WHERE before.pack_id = given.pack_id
+                    AND kind = 'clock_ahead'
+                    AND before.to_at >= given.from_at - interval '1 day'), given.from_at),
+       given.to_at, given.readings
+  FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int[])
+       AS given (pack_id, from_at, to_at, readings)
+ ORDER BY given.pack_id
+    ON CONFLICT (pack_id, kind, quantity, from_at) DO UPDATE
+   SET to_at = greatest(known.to_at, excluded.to_at),
+       readings = known.readings + excluded.readings
+"""
+
+
+async def note_clocks_ahead(
+    tx: Connection, stretches: Sequence[tuple[UUID, datetime, datetime, int]]
+) -> None:
+    """Packs whose readings are dated after they came in: the first and the last such instant, and
+    how many. The caller holds their rows."""
+    await tx.execute(NOTE_CLOCKS_AHEAD, *map(list, zip(*stretches, strict=True)))
