@@ -212,8 +212,9 @@ async def measure_load(
         row_bytes = await size_of(place, "floor", "reading_row") / all_readings
         say(
             f"ingest: {run} of {runs}: {ours[-1]:,.0f} readings/s "
-            f"({load.readings / spent.seconds:,.0f} durable, {all_readings / summed_s:,.0f} summed up), "
-            f"CPU a batch {spent.server_s * 1e3:.0f} ms + PostgreSQL {spent.postgres_s * 1e3:.0f} ms; "
+            f"({load.readings / spent.seconds:,.0f} durable, "
+            f"{all_readings / summed_s:,.0f} summed up), CPU a batch "
+            f"{spent.server_s * 1e3:.0f} ms + PostgreSQL {spent.postgres_s * 1e3:.0f} ms; "
             f"COPY {floors[-1]:,.0f}/s; {chunk_bytes:.1f} bytes a reading, as rows {row_bytes:.1f}"
         )
     ratios = [one / floor for one, floor in zip(ours, floors, strict=True)]
@@ -296,8 +297,10 @@ async def copy_all(place: Place, database: str, copies: list[bytes]) -> float:
 
 
 SIZE = """
-SELECT sum(pg_total_relation_size(relid))::bigint
-  FROM pg_partition_tree($1::text::regclass)
+SELECT (pg_total_relation_size($1::text::regclass)
+        + coalesce(sum(pg_total_relation_size(inhrelid)), 0))::bigint
+  FROM pg_inherits
+ WHERE inhparent = $1::text::regclass
 """
 
 
