@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from leasing.health.model import PackType, Sample, Session
 from leasing.health.states import TAPER_C, seen
-from leasing.telemetry.columns import NO_CELL, Readings, bounds, instant, us
+from leasing.telemetry.columns import NO_CELL, Readings, bounds, instant, starts, us
 
 # Below the dead band a pack rests. 2 A is what a Hall sensor invents at no current; 2 % of C is
 # the same for a large pack. The cap keeps a 2 Ah cell from resting all its life, and keeps the
@@ -31,6 +31,9 @@ MAX_MISSING = 0.10
 # for a few fall so by chance.
 DRAWN_RUN = 10
 DRAWN_TOLERANCE = 1e-6
+
+PIECE = 50_000
+"""Readings that are evaluated at once."""
 
 # A reported state of charge jumps when it moves this much further than the current explains in
 # a pack between half of and somewhat above its rated capacity.
@@ -147,6 +150,25 @@ def cut(readings: Readings, types: Sequence[PackType]) -> list[tuple[int, Sessio
     longer than 120 s or four periods, and where the reported state of charge jumps further
     than the current explains. What has no voltage or no current is left out.
     """
+    firsts = starts(readings.pack)
+    if len(readings) <= PIECE or len(firsts) < 2:
+        return _cut(readings, types)
+    found = []
+    at = 0
+    while at < len(readings):
+        # Whole packs, as many as stay in the processor's cache while they are gone over.
+        after = int(np.searchsorted(firsts, at + PIECE, side="right"))
+        end = int(firsts[after]) if after < len(firsts) else len(readings)
+        piece = readings.take(slice(at, end))
+        least, most = int(piece.pack[0]), int(piece.pack[-1])
+        places = np.arange(most + 1, dtype=np.int32) - least
+        done = _cut(piece.of(places), types[least : most + 1])
+        found += [(least + place, session) for place, session in done]
+        at = end
+    return found
+
+
+def _cut(readings: Readings, types: Sequence[PackType]) -> list[tuple[int, Session]]:
     columns = Columns(readings, types)
     if len(columns.at) < 2:
         return []
@@ -236,9 +258,8 @@ def _sessions(
         **temperatures,
         **spreads,
     }
-    names = list(table)
-    rows = zip(*table.values(), strict=True)
-    made = (Session(**dict(zip(names, row, strict=True))) for row in rows)
+    rows = zip(*(table[name] for name in Session.__struct_fields__), strict=True)
+    made = (Session(*row) for row in rows)
     return list(zip(pack.tolist(), made, strict=True))
 
 
@@ -256,11 +277,12 @@ def _inner(values: Float, first: Places, last: Places) -> Float:
 
 
 def _median(values: NDArray[np.floating]) -> float:
-    middle = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, middle)[middle])
-    both = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
-    return (float(both[0]) + float(both[1])) / 2
+    found = values.copy()
+    middle = len(found) // 2
+    found.partition(middle)
+    upper = float(found[middle])
+    # Of an even number the other middle one is the greatest of those before.
+    return upper if len(found) % 2 else (float(found[:middle].max()) + upper) / 2
 
 
 def _or_none(values: NDArray[np.floating]) -> list[object]:
@@ -269,17 +291,35 @@ def _or_none(values: NDArray[np.floating]) -> list[object]:
 
 def _of_temperature(columns: Columns, first: Places, last: Places) -> dict[str, list[object]]:
     """Median, least and greatest temperature of each run."""
-    found: list[list[object]] = []
-    has = "temperature_c" in columns.readings.scalars
-    for a, b in _pairs(first, last) if has else []:
-        values = columns.temperature[a : b + 1]
-        known = values[np.isfinite(values)]
-        found.append(
-            [_median(known), float(known.min()), float(known.max())] if len(known) else [None] * 3
-        )
     names = ("median_temperature_c", "temperature_min_c", "temperature_max_c")
-    columns_of = zip(*found, strict=True) if has else [[None] * len(first)] * 3
-    return {name: list(column) for name, column in zip(names, columns_of, strict=True)}
+    if "temperature_c" not in columns.readings.scalars:
+        return {name: [None] * len(first) for name in names}
+    values = columns.temperature
+    known = np.isfinite(values)
+    if known.all():
+        medians: list[object] = [_median(values[a : b + 1]) for a, b in _pairs(first, last)]
+    else:
+        medians = [_median_of_known(values[a : b + 1]) for a, b in _pairs(first, last)]
+    least = _over(np.minimum, np.where(known, values, np.inf), first, last)
+    most = _over(np.maximum, np.where(known, values, -np.inf), first, last)
+    found = (medians, _finite(least), _finite(most))
+    return dict(zip(names, found, strict=True))
+
+
+def _median_of_known(values: NDArray[np.floating]) -> float | None:
+    known = values[np.isfinite(values)]
+    return _median(known) if len(known) else None
+
+
+def _over(how: np.ufunc, values: NDArray[np.floating], first: Places, last: Places) -> Float:
+    """The least or the greatest value of each run."""
+    ends = np.stack([first, last + 1], axis=1).ravel()
+    found: Float = how.reduceat(np.append(values, values[-1:]), ends)[::2]
+    return found
+
+
+def _finite(values: Float) -> list[object]:
+    return [value if isfinite(value) else None for value in values.tolist()]
 
 
 def _of_spread(columns: Columns, first: Places, last: Places) -> dict[str, list[object]]:
@@ -313,8 +353,8 @@ def _drawn_s(columns: Columns, first: Places, last: Places) -> Float:
         places = places[_straight(values, places, level=level)]
     if len(places) < DRAWN_RUN:
         return found
-    starts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-    for start, end in zip(starts, np.append(starts[1:], len(places)), strict=True):
+    begins = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    for start, end in zip(begins, np.append(begins[1:], len(places)), strict=True):
         a, b = int(places[start]), int(places[end - 1]) + 1
         # What is drawn may reach over the ends of runs; each has its own part.
         from_run = max(0, int(np.searchsorted(first, a, side="right")) - 1)

@@ -50,7 +50,6 @@ def serve(dsn: str, settings: Settings, port: int) -> subprocess.Popen[bytes]:
         cwd=ROOT,
         env=own | ours,
         stdout=subprocess.DEVNULL,
-
     )
 
 
