@@ -160,7 +160,7 @@ async def kill_again_and_again(dsn: str, settings: Settings) -> None:
 
 async def until_it_answers(http: httpx.AsyncClient) -> None:
     answer = None
-    for _ in range(300):
+    for _ in range(1200):
         with suppress(httpx.TransportError):
             if (answer := await http.get("/me")).status_code == 200:
                 return
