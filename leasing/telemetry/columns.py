@@ -8,6 +8,7 @@ What comes in as rows, columns or reports is put into this shape once; everythin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -175,18 +176,24 @@ def instant(at_us: int) -> datetime:
 def from_rows(pack: Sequence[int], rows: Sequence[Any]) -> Readings:
     """From objects that have `at`, the quantities, `cells_mv` and `temperatures_c` as attributes,
     None or empty where nothing was reported."""
-    scalars = {}
-    for name in QUANTITIES:
-        given = [getattr(row, name) for row in rows]
-        if any(value is not None for value in given):
-            scalars[name] = np.array(given, np.float32)  # None becomes NaN
+    if not rows:
+        return NOTHING
+    ats, cells, probes, *columns = zip(*map(FIELDS, rows), strict=True)
+    scalars = {
+        name: np.array(column, np.float32)  # None becomes NaN
+        for name, column in zip(QUANTITIES, columns, strict=True)
+        if column.count(None) < len(column)
+    }
     return Readings(
         np.array(pack, np.int32),
-        microseconds(row.at for row in rows),
+        microseconds(ats),
         scalars,
-        _table([row.cells_mv for row in rows], NO_CELL, np.int16),
-        _table([row.temperatures_c for row in rows], np.nan, np.float32),
+        _table(cells, NO_CELL, np.int16),
+        _table(probes, np.nan, np.float32),
     )
+
+
+FIELDS = attrgetter("at", "cells_mv", "temperatures_c", *QUANTITIES)
 
 
 def _table(rows: Sequence[Sequence[float | None]], missing: Any, kind: Any) -> Any:

@@ -6,8 +6,9 @@ ends. Each row says up to when the pack has reported: what is newer is new. Only
 is compared with the chunks it may be in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -100,47 +101,59 @@ def in_order(packs: Sequence[UUID], readings: Readings) -> tuple[list[UUID], Rea
     return made, ordered(readings.of(places))
 
 
-def newest(
-    held: Sequence[UUID], readings: Readings, groups: Sequence[tuple[int, int]]
-) -> list[Newest]:
+def newest(held: Sequence[UUID], readings: Readings, groups: Sequence[tuple[int, int]]) -> Newest:
     """Of each pack its bounds and the newest value of each quantity."""
-    lasts = {
-        name: _last_known(np.isfinite(column), groups) for name, column in readings.scalars.items()
-    }
-    cells, probes = readings.cells_mv, readings.temperatures_c
-    if cells is not None:
-        lasts["cells_mv"] = _last_known(np.logical_or.reduce(cells != NO_CELL, axis=1), groups)
-    if probes is not None:
-        lasts["temperatures_c"] = _last_known(
-            np.logical_or.reduce(np.isfinite(probes), axis=1), groups
-        )
     instants: dict[int, datetime] = {}
 
-    def told(name: str, place: int) -> tuple[float | str, datetime]:
-        at = instants.setdefault(int(readings.at[place]), instant(int(readings.at[place])))
-        if name == "cells_mv" and cells is not None:
-            return _array(cells[place], cells[place] != NO_CELL), at
-        if name == "temperatures_c" and probes is not None:
-            return _array(probes[place], np.isfinite(probes[place])), at
-        return float(readings.scalars[name][place]), at
+    def when(places: Sequence[int]) -> list[datetime]:
+        counts = readings.at[places].tolist()
+        for count in set(counts) - instants.keys():
+            instants[count] = instant(count)
+        return [instants[count] for count in counts]
 
-    return [
-        Newest(
-            pack_id=held[n],
-            latest_at=instant(int(readings.at[last - 1])),
-            earliest_at=instant(int(readings.at[first])),
-            values={name: told(name, found[n]) for name, found in lasts.items() if found[n] >= 0},
+    def told(is_known: Flags, values: Callable[[list[int]], list[Any]]) -> tuple[Any, Any]:
+        places = _last_known(is_known, [first for first, _ in groups])
+        there = [max(0, place) for place in places]
+        pairs = list(zip(places, values(there), when(there), strict=True))
+        return (
+            [value if place >= 0 else None for place, value, _ in pairs],
+            [at if place >= 0 else None for place, _, at in pairs],
         )
-        for n, (first, last) in enumerate(groups)
-    ]
+
+    found = {
+        name: told(np.isfinite(column), _numbers(column))
+        for name, column in readings.scalars.items()
+    }
+    if (cells := readings.cells_mv) is not None:
+        found["cells_mv"] = told(*_lists(cells, cells != NO_CELL))
+    if (probes := readings.temperatures_c) is not None:
+        found["temperatures_c"] = told(*_lists(probes, np.isfinite(probes)))
+    return Newest(
+        pack_ids=list(held),
+        latest_at=when([last - 1 for _, last in groups]),
+        earliest_at=when([first for first, _ in groups]),
+        values=found,
+    )
 
 
-def _last_known(is_known: Flags, groups: Sequence[tuple[int, int]]) -> list[int]:
+def _last_known(is_known: Flags, firsts: Sequence[int]) -> list[int]:
     """The last place of each group at which a value is known; -1 where there is none."""
     places = np.where(is_known, np.arange(len(is_known)), -1)
-    last = np.maximum.reduceat(places, [first for first, _ in groups])
-    found: list[int] = last.tolist()
+    found: list[int] = np.maximum.reduceat(places, firsts).tolist()
     return found
+
+
+def _numbers(column: NDArray[np.float32]) -> Callable[[list[int]], list[Any]]:
+    return lambda places: column[places].tolist()
+
+
+def _lists(
+    table: NDArray[np.generic], is_known: Flags
+) -> tuple[Flags, Callable[[list[int]], list[Any]]]:
+    some: Flags = np.logical_or.reduce(is_known, axis=1)
+    return some, lambda places: [
+        _array(table[place], is_known[place]) if some[place] else None for place in places
+    ]
 
 
 def _array(values: NDArray[np.generic], is_known: Flags) -> str:

@@ -305,17 +305,18 @@ NOTE_LATEST = _note_latest()
 
 
 class Newest(msgspec.Struct, frozen=True):
-    """What a batch says of one pack: its bounds, and of each quantity that it has the newest value
-    and its instant. Lists are in PostgreSQL's own writing."""
+    """What a batch says of packs, each list in their order: their bounds, and by quantity the
+    newest values with their instants, None where a pack has none. Lists of cells and probes are
+    in PostgreSQL's own writing."""
 
-    pack_id: UUID
-    latest_at: datetime
-    earliest_at: datetime
-    values: dict[str, tuple[float | str, datetime]]
+    pack_ids: list[UUID]
+    latest_at: list[datetime]
+    earliest_at: list[datetime]
+    values: dict[str, tuple[list[float | None] | list[str | None], list[datetime | None]]]
 
 
 async def note_latest(
-    tx: Connection, newest: Sequence[Newest], *, now: datetime, silence: timedelta
+    tx: Connection, newest: Newest, *, now: datetime, silence: timedelta
 ) -> list[datetime | None]:
     """Hold the rows of packs until the transaction ends, and remember their newest values; give
     them in order of pack. Returns of each the newest instant that was known before, None for a
@@ -325,18 +326,12 @@ async def note_latest(
     batches queue up and do not lock each other out. A value that comes late never replaces a
     newer one.
     """
-    columns: list[list[object] | None] = []
-    for name in LATEST:
-        if any(name in one.values for one in newest):
-            found = [one.values.get(name, (None, None)) for one in newest]
-            columns += [[value for value, _ in found], [at for _, at in found]]
-        else:
-            columns += [None, None]
+    columns = [column for name in LATEST for column in newest.values.get(name, (None, None))]
     rows = await tx.fetch(
         NOTE_LATEST,
-        [one.pack_id for one in newest],
-        [one.latest_at for one in newest],
-        [one.earliest_at for one in newest],
+        newest.pack_ids,
+        newest.latest_at,
+        newest.earliest_at,
         now,
         silence,
         *columns,
