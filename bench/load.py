@@ -47,10 +47,12 @@ class Caller(asyncio.Protocol):
         return await self.answer
 
 
-def request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
+def request(
+    method: str, path: str, key: str, body: bytes = b"", media: str = "application/json"
+) -> bytes:
     head = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key}"]
     if body:
-        head += ["content-type: application/json", f"content-length: {len(body)}"]
+        head += [f"content-type: {media}", f"content-length: {len(body)}"]
     return ("\r\n".join(head) + "\r\n\r\n").encode() + body
 
 

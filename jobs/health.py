@@ -4,15 +4,12 @@ Packs are taken a chunk at a time. A chunk is one transaction; when one of its p
 chunk is done again pack by pack, so that only the bad one is parked.
 """
 
-from itertools import groupby
 from uuid import UUID
-
-from asyncpg import Record
 
 from jobs.runner import Work
 from leasing.db import clock
 from leasing.db.pool import Connection, is_lost
-from leasing.health import service, store
+from leasing.health import service, session_store, store, summaries
 from leasing.health.store import PackToCheck
 from leasing.kit.time import midnight
 
@@ -58,17 +55,11 @@ async def take(tx: Connection, work: Work, after: UUID, limit: int) -> list[Pack
 
 
 async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> None:
+    """What an hourly run has not summed up yet is summed up first."""
     before = midnight(work.as_of_date)
-    from_at = min(pack.unevaluated_from for pack in packs) - service.LOOK_BACK
-    rows = await store.samples(
-        tx, [pack.pack_id for pack in packs], max(from_at, before - service.MAX_AGE), before
-    )
-    by_pack: dict[UUID, list[Record]] = {
-        pack_id: list(found) for pack_id, found in groupby(rows, key=lambda row: row["pack_id"])
-    }
-    samples = {}
-    for pack in packs:
-        since = pack.unevaluated_from - service.LOOK_BACK
-        samples[pack.pack_id] = [row for row in by_pack.get(pack.pack_id, []) if row["at"] >= since]
+    ids = [pack.pack_id for pack in packs]
+    await summaries.seal_these(tx, ids)
+    from_ats = [pack.unevaluated_from - service.LOOK_BACK for pack in packs]
+    sessions = await session_store.ended(tx, ids, from_ats, before - service.MAX_AGE, before)
     now = await clock.now(tx)
-    await service.check_all(tx, packs, samples, as_of=work.as_of_date, by=work.by, now=now)
+    await service.check_all(tx, packs, sessions, as_of=work.as_of_date, by=work.by, now=now)

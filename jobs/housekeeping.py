@@ -1,4 +1,5 @@
-"""Weekly: forget answers to old requests, and make room for the readings of coming months."""
+"""Weekly: forget answers to old requests, make room for the readings of coming months, and drop
+the months that are past their age."""
 
 from datetime import timedelta
 
@@ -16,5 +17,16 @@ async def run(work: Work) -> None:
         forgotten = await edge.forget_answers(tx, before=system_now() - KEEP_ANSWERS)
     first, following = month_of(work.as_of_date)
     async with work.db.transaction() as tx:
-        await telemetry.ensure_partitions(tx, {first, following, month_of(following)[1]})
+        for table in telemetry.PARTITIONED:
+            days = {first, following, month_of(following)[1]}
+            await telemetry.ensure_partitions(tx, table, days)
+    settings = work.db.settings
+    for table, kept_days in (
+        (telemetry.CHUNKS, settings.keep_readings_days),
+        (telemetry.HOURS, settings.keep_hours_days),
+        (telemetry.SESSIONS, settings.keep_hours_days),
+    ):
+        async with work.db.transaction() as tx:
+            before = work.as_of_date - timedelta(days=kept_days)
+            await telemetry.drop_partitions(tx, table, before)
     await work.step(forgotten)

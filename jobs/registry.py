@@ -9,6 +9,7 @@ from jobs import (
     health,
     housekeeping,
     receivables,
+    telemetry,
 )
 from jobs.runner import Job
 
@@ -22,4 +23,5 @@ JOBS: dict[str, Job] = {
     "housekeeping": housekeeping.run,
     "interest": receivables.accrue,
     "receivables": receivables.run,
+    "telemetry": telemetry.run,
 }

@@ -327,6 +327,8 @@ def instant_on(job: str, on: date) -> datetime:
     """The instant on a civil date at which the job falls due; the date's midnight if it does
     not. So that a run by hand and the scheduled one are the same run."""
     start = midnight(on)
+    if job in timetable.LATEST_ONLY:
+        return start
     before = start - timedelta(microseconds=1)
     found = next(timetable.due(job, before, start + timedelta(days=1)), None)
     if found is not None and found.astimezone(CIVIL_ZONE).date() == on:

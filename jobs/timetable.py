@@ -7,7 +7,7 @@ remembers nothing, and a wake-up that comes late or never is made good by the ne
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -29,8 +29,12 @@ TIMETABLE: dict[str, CronTrigger] = {
     # After billing, of which each day may have some.
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
+    "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
+
+LATEST_ONLY = {"telemetry"}
+"""Jobs that work off what is there: of instants that were missed, the last one does for all."""
 
 MAX_DUE = 10_000
 """As many due instants of one job as are entered at once; more wait for the next round."""
@@ -39,6 +43,16 @@ MAX_DUE = 10_000
 def due(job: str, after: datetime, until: datetime) -> Iterator[datetime]:
     """The instants in `(after, until]` at which a job falls due, oldest first."""
     previous = after
+    if job in LATEST_ONLY:
+        # Hourly ones: the last is within the last hours.
+        previous = max(after, until - timedelta(hours=2))
+        found = list(_due(job, previous, until))
+        yield from found[-1:]
+        return
+    yield from _due(job, previous, until)
+
+
+def _due(job: str, previous: datetime, until: datetime) -> Iterator[datetime]:
     for _ in range(MAX_DUE):
         following = next_after(TIMETABLE[job], previous)
         if following is None or following > until:

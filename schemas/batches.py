@@ -1,6 +1,7 @@
 """Many rows in one call: what is asked of them together, and what became of each."""
 
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from schemas.common import Incoming, Outgoing
@@ -10,7 +11,10 @@ MAX_ROWS = 1000
 
 class Batch(Incoming, frozen=True, kw_only=True):
     """Rows that are done one after the other, as if each were sent alone. A subclass has them in
-    `rows`. One that cannot be read is refused like one that cannot be done."""
+    `rows`, or in what it calls them. One that cannot be read is refused like one that cannot be
+    done."""
+
+    ROWS: ClassVar[str] = "rows"
 
     all_or_nothing: bool = False
     """Do none of the rows if one is refused. The answer is then 409 `batch_refused`."""

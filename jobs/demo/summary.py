@@ -14,7 +14,7 @@ SELECT (SELECT count(*) FROM site) AS sites,
        (SELECT count(*) FROM lease_line WHERE started_on IS NOT NULL AND ended_on IS NULL)
          AS leases_running,
        (SELECT count(*) FROM pack_return WHERE reason = 'swapped_out') AS swaps,
-       (SELECT count(*) FROM reading) AS readings,
+       (SELECT coalesce(sum(readings), 0) FROM reading_chunk) AS readings,
        (SELECT count(*) FROM outlet) AS outlets,
        (SELECT count(*) FROM recycling_certificate) AS certificates,
        (SELECT count(*) FROM job_run WHERE state = 'done') AS runs_done,

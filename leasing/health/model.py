@@ -71,6 +71,12 @@ class Session(msgspec.Struct, frozen=True):
     median_a: float
     median_temperature_c: float | None
     rest_before_s: float
+    rest_after_s: float | None = None
+    temperature_min_c: float | None = None
+    temperature_max_c: float | None = None
+    spread_median_mv: float | None = None
+    """Between the highest and the lowest cell."""
+    spread_max_mv: float | None = None
 
 
 class Kind(StrEnum):

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from asyncpg import Record
-
 from leasing.contracts import duties
 from leasing.contracts import lines as leases
 from leasing.contracts.model import Line
@@ -15,8 +13,7 @@ from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.health import rules, store
-from leasing.health.model import Health, PackType, Sample
-from leasing.health.sessions import sessions
+from leasing.health.model import Health, PackType, Session
 from leasing.health.store import Finding, PackToCheck
 from leasing.kit.time import midnight
 from schemas.health import DutyKind, Verdict
@@ -32,7 +29,7 @@ MAX_AGE = timedelta(days=30)
 async def check_all(
     tx: Connection,
     packs: Sequence[PackToCheck],
-    samples: Mapping[UUID, Sequence[Record]],
+    sessions: Mapping[UUID, Sequence[Session]],
     *,
     as_of: date,
     by: str,
@@ -43,7 +40,7 @@ async def check_all(
     line_ids = [pack.line_id for pack in packs if pack.line_id is not None]
     lines = await leases.lock(tx, dict.fromkeys(line_ids, as_of))
     findings = [
-        find(pack, lines.get(pack.line_id) if pack.line_id else None, samples[pack.pack_id])
+        find(pack, lines.get(pack.line_id) if pack.line_id else None, sessions[pack.pack_id])
         for pack in packs
     ]
     ids = await store.insert(tx, findings, as_of)
@@ -68,8 +65,8 @@ async def check_all(
     await events.append(tx, happened, actor=by, now=now)
 
 
-def find(pack: PackToCheck, line: Line | None, samples: Iterable[Record]) -> Finding:
-    health = evaluate(pack, samples)
+def find(pack: PackToCheck, line: Line | None, sessions: Iterable[Session]) -> Finding:
+    health = evaluate(pack, sessions)
     guarantee_mah = None if line is None else guaranteed_capacity_mah(line)
     return Finding(pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
 
@@ -111,27 +108,14 @@ async def open_duty(tx: Connection, finding: Finding, check_id: UUID, as_of: dat
     return None if opened is None else Event("line", line.id, "duty.opened", facts)
 
 
-def evaluate(pack: PackToCheck, samples: Iterable[Record]) -> Health:
+def evaluate(pack: PackToCheck, sessions: Iterable[Session]) -> Health:
     pack_type = PackType(
         chemistry=pack.chemistry,
         cells_in_series=pack.cells_in_series,
         rated_capacity_mah=pack.rated_capacity_mah,
         full_cell_v=None if pack.full_cell_mv is None else pack.full_cell_mv / 1000,
     )
-    found = sessions(
-        [
-            Sample(
-                at=row["at"],
-                voltage_v=row["voltage_v"],
-                current_a=row["current_a"],
-                soc_percent=row["soc_percent"],
-                temperature_c=row["temperature_c"],
-            )
-            for row in samples
-        ],
-        pack_type,
-    )
-    return rules.conclude([rules.estimate(session, pack_type) for session in found])
+    return rules.conclude([rules.estimate(session, pack_type) for session in sessions])
 
 
 def verdict_of(health: Health, guarantee_mah: int | None) -> Verdict:

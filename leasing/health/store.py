@@ -63,22 +63,6 @@ async def take(
     return convert_all(await tx.fetch(TAKE, before, on, after, limit), PackToCheck)
 
 
-SAMPLES = """
-SELECT pack_id, at, voltage_v, current_a, soc_percent, temperature_c
-  FROM reading
- WHERE pack_id = ANY ($1)
-   AND at >= $2
-   AND at < $3
- ORDER BY pack_id, at
-"""
-
-
-async def samples(
-    tx: Connection, pack_ids: list[UUID], from_at: datetime, to_at: datetime
-) -> list[Record]:
-    return await tx.fetch(SAMPLES, pack_ids, from_at, to_at)
-
-
 MARK_EVALUATED = """
 UPDATE pack_telemetry
    SET unevaluated_from = CASE WHEN latest_at >= $2 THEN $2 END

@@ -265,7 +265,7 @@ def provide_caller(request: Request[None, None, State]) -> Caller:
 
 def provide_unreadable(request: Request[None, None, State]) -> Malformed:
     """The rows of a batch that could not be read. The body was read before dependencies are."""
-    return cast("Malformed", request.scope["state"]["unreadable"])
+    return cast("Malformed", request.scope["state"].get("unreadable", Malformed({})))
 
 
 async def provide_now(tx: NamedDependency[Connection]) -> datetime:

@@ -10,6 +10,7 @@ import enum
 import json
 import math
 import types
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -20,7 +21,7 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException
 
-from leasing.kit.errors import FieldError, Invalid
+from leasing.kit.errors import FieldError, Invalid, TooLarge, UnsupportedType
 from schemas.batches import Batch
 
 T = TypeVar("T")
@@ -54,6 +55,29 @@ class TooDeep(Invalid):
     title = "The body is nested too deeply"
 
 
+class MalformedMsgpack(Invalid):
+    code = "malformed_msgpack"
+    title = "The body is not MessagePack"
+
+
+class UnknownEncoding(UnsupportedType):
+    code = "unknown_encoding"
+    title = "The body is compressed in a way that we do not take"
+
+
+class NotGzip(Invalid):
+    code = "not_gzip"
+    title = "The body is not gzip, or not all of it is there"
+
+
+class InflatedTooLarge(TooLarge):
+    code = "inflated_too_large"
+    title = "The body is too large once it is inflated"
+
+
+MAX_INFLATED_BYTES = 10_000_000
+
+
 class JsonRequest(Request[Any, Any, Any]):
     """Litestar's request, except that `data` goes through `decode`.
 
@@ -68,33 +92,76 @@ class JsonRequest(Request[Any, Any, Any]):
         if field is None:
             return await super().json()
         media_type, _ = self.content_type
-        if media_type != "application/json" and not media_type.endswith("+json"):
+        packed = media_type in MSGPACK and bool(self.route_handler.opt.get("msgpack"))
+        if not packed and media_type != "application/json" and not media_type.endswith("+json"):
             raise HTTPException(
                 status_code=415,
                 detail=f"expected application/json, got {media_type or 'no Content-Type'}",
                 headers={"Accept": "application/json"},
             )
-        body = await self.body()
+        limit = self.route_handler.resolve_request_max_body_size()
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        body = inflated(await self.body(), coding, limit)
         if not is_batch(field.annotation):
-            return decode(field.raw, body)  # raw: with its msgspec.Meta
-        batch, malformed = decode_batch(field.annotation, body)
+            return decode(field.raw, body, packed=packed)  # raw: with its msgspec.Meta
+        batch, malformed = decode_batch(field.annotation, body, packed=packed)
         self.scope["state"]["unreadable"] = malformed
         return batch
 
 
-@cache
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
+MSGPACK = frozenset({"application/vnd.msgpack", "application/msgpack", "application/x-msgpack"})
+"""Taken where a route says `opt={"msgpack": True}`."""
 
 
-def decode(type_: type[T], body: bytes, *, explain: bool = True) -> T:
-    """The body as `type_`, or `Invalid` with every field error; with the first one alone if it is
-    not to be explained."""
+def inflated(body: bytes, coding: str, limit: int | None) -> bytes:
+    """The body as it was before it was compressed. Raises `UnknownEncoding`, `NotGzip`, and
+    `InflatedTooLarge` without inflating more than the limit."""
+    if coding in ("", "identity"):
+        return body
+    if coding not in ("gzip", "x-gzip"):
+        raise UnknownEncoding(f"expected gzip or none, got {coding[:60]}")
+    inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        value: T = _decoder(type_).decode(body)  # type: ignore[arg-type]  # a type hashes
+        found = inflate.decompress(body, (limit or MAX_INFLATED_BYTES) + 1)
+    except zlib.error as error:
+        raise NotGzip(str(error)) from None
+    if len(found) > (limit or MAX_INFLATED_BYTES):
+        raise InflatedTooLarge(f"{limit:,} bytes are taken at most, counted when inflated")
+    if not inflate.eof or inflate.unused_data:
+        raise NotGzip("the body ends in the middle of it, or goes on after it")
+    return found
+
+
+@cache
+def _decoder(type_: Any, packed: bool = False) -> Any:
+    return msgspec.msgpack.Decoder(type_) if packed else msgspec.json.Decoder(type_)
+
+
+def decode(type_: type[T], body: bytes, *, explain: bool = True, packed: bool = False) -> T:
+    """The body as `type_`, or `Invalid` with every field error; with the first one alone if it is
+    not to be explained. `packed` is MessagePack."""
+    try:
+        value: T = _decoder(type_, packed).decode(body)  # type: ignore[arg-type]  # a type hashes
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if packed:
+            raise _explain_packed(type_, body, error, explain) from None
         raise (_explain(type_, body, error) if explain else _brief(error)) from None
     return value
+
+
+def _explain_packed(type_: Any, body: bytes, error: Exception, explain: bool) -> Invalid:
+    if not body:
+        return BodyRequired()
+    if not isinstance(error, msgspec.ValidationError):
+        return TooDeep() if isinstance(error, RecursionError) else MalformedMsgpack(str(error))
+    if not explain or len(body) > MAX_EXPLAINED_BYTES:
+        return _brief(error)
+    try:
+        fields = collect(type_, msgspec.msgpack.decode(body))
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+        # Maps with odd keys, bytes that are no text: no JSON can show them.
+        return _brief(error)
+    return InvalidPayload(summary(fields), fields=fields) if fields else _brief(error)
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -107,34 +174,41 @@ def is_batch(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, Batch)
 
 
-def decode_batch(type_: type[B], body: bytes) -> tuple[B, Malformed]:
+def decode_batch(type_: type[B], body: bytes, *, packed: bool = False) -> tuple[B, Malformed]:
     """The rows of a batch that can be read, and what is wrong with the others. Raises `Invalid`
     when it is no batch."""
     try:
-        return _decoder(type_).decode(body), Malformed({})
+        return _decoder(type_, packed).decode(body), Malformed({})
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         frame_type, row_type = _frame(type_)
-        frame = decode(frame_type, body)
+        frame = decode(frame_type, body, packed=packed)
     rows: list[Any] = []
     malformed: dict[int, Invalid] = {}
-    for place, raw in enumerate(frame.rows):
+    for place, raw in enumerate(getattr(frame, type_.ROWS)):
         try:
-            rows.append(decode(row_type, bytes(raw), explain=len(malformed) < MAX_ERRORS))
+            explain = len(malformed) < MAX_ERRORS
+            rows.append(decode(row_type, bytes(raw), explain=explain, packed=packed))
         except Invalid as error:
             malformed[place] = error
     given = {name: getattr(frame, name) for name in type_.__struct_fields__}
-    return type_(**{**given, "rows": rows}), Malformed(malformed)
+    return type_(**{**given, type_.ROWS: rows}), Malformed(malformed)
 
 
 @cache
 def _frame(type_: Any) -> tuple[Any, Any]:
     """A batch whose rows are not read yet, and the type of a row."""
     hints = get_type_hints(type_, include_extras=True)
-    row_type, *_ = get_args(get_args(hints["rows"])[0])
-    limits = get_args(hints["rows"])[1:]
-    rows = _annotated(list[msgspec.Raw], limits)
+    row_type, *_ = get_args(get_args(hints[type_.ROWS])[0])
+    limits = get_args(hints[type_.ROWS])[1:]
+    rows: tuple[str, Any] = (type_.ROWS, _annotated(list[msgspec.Raw], limits))
+    # The other fields with their defaults, which a subclass may have changed.
+    others = [
+        (field.name, hints[field.name], field.default)
+        for field in msgspec.structs.fields(type_)
+        if field.name != type_.ROWS and field.default is not msgspec.NODEFAULT
+    ]
     frame = msgspec.defstruct(
-        type_.__name__, [("rows", rows)], bases=(Batch,), frozen=True, kw_only=True
+        type_.__name__, [rows, *others], bases=(Batch,), frozen=True, kw_only=True
     )
     return frame, row_type
 

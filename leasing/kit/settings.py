@@ -28,6 +28,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     key_memory_seconds: float = 5.0
     """How long a verified API key is trusted before the database is asked again; a revoked key
     works no longer than this."""
+    keep_readings_days: int = 1100
+    """Raw readings, in whole months; sessions and hours stay."""
+    keep_hours_days: int = 3700
+    """Hours of readings, and sessions."""
     fonts: Path | None = None
     """Folder of fonts for PDFs, beside those of the system."""
     einvoices: Path | None = None

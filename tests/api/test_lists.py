@@ -52,7 +52,11 @@ LISTS = [
     "/v1/site-tenancies",
     "/v1/price-indexes",
     "/v1/autonomy",
+    "/v1/silent-packs",
+    "/v1/unmatched-sources",
     f"/v1/packs/{UUID(int=1)}/readings",
+    f"/v1/packs/{UUID(int=1)}/sessions",
+    f"/v1/packs/{UUID(int=1)}/reading-flags",
     f"/v1/packs/{UUID(int=1)}/health-checks",
     f"/v1/packs/{UUID(int=1)}/capacity-tests",
 ]
@@ -71,6 +75,9 @@ OURS = {
     "/v1/accounting-periods": ["2026-01-01"],
     "/readings": [AN_INSTANT],
     "/v1/autonomy": [7, AN_ID],
+    "/sessions": [AN_INSTANT],
+    "/reading-flags": [AN_INSTANT, "stuck", "soc_percent"],
+    "/v1/unmatched-sources": ["device", "FSU-7", 1],
 }
 
 FOREIGN: list[Any] = [

@@ -6,7 +6,6 @@ The pool does not reset connections (`LeanConnection`); these tests are what all
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,7 +25,6 @@ from leasing.db.pool import (
 )
 from leasing.http.problems import DatabaseUnavailable, database_error
 from leasing.kit.settings import Settings
-from leasing.telemetry import store as telemetry
 from tests import build
 
 CUSTOMER = Actor(DbRole.CUSTOMER, UUID(int=1))
@@ -310,21 +308,6 @@ def test_waiting_for_a_lock_ends_and_leaves_nothing(single):
                 await execute(db, CUSTOMER, "SELECT FROM site")
         await other.close()
         assert await look(db) == before
-
-    single(scenario)
-
-
-def test_a_batch_sent_twice_leaves_no_temporary_table(single):
-    row = (uuid4(), datetime(2026, 1, 1, tzinfo=UTC), 51.2, 0.0, None, None)
-
-    async def scenario(db: Database) -> None:
-        before = await look(db)
-        async with db.transaction() as tx:
-            await telemetry.ensure_partitions(tx, {row[1].date()})
-            assert await telemetry.insert(tx, [row]) == 1
-            assert await telemetry.insert(tx, [row, (uuid4(), *row[1:])]) == 1
-        assert await look(db) == before
-        await execute(db, LESSOR, "TRUNCATE reading")
 
     single(scenario)
 

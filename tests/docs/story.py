@@ -278,7 +278,23 @@ async def a_weak_pack(teller: Teller, staff: Voice, customer: Voice, pack_id: st
     await teller.wait_until(date(2026, 1, 23))
     title = "a breach, with its evidence"
     await customer.get(title, f"/v1/packs/{pack_id}/health-checks", limit=1)
+    await what_it_rests_on(staff, customer, pack_id)
     await customer.get("what the lessor still owes", "/v1/duties", open=True)
+
+
+async def what_it_rests_on(staff: Voice, customer: Voice, pack_id: str) -> None:
+    """The charge as a session, the newest values, and who is not heard of."""
+    await customer.get("the charge, summed up", f"/v1/packs/{pack_id}/sessions")
+    at_ms = round(midnight(date(2026, 1, 22)).timestamp() * 1000)
+    columns = {"pack_id": pack_id, "at_ms": [at_ms, at_ms + 60_000], "voltage_v": [52.8, None]}
+    columns |= {"current_a": [12.5, 12.4], "soc_percent": [80, None]}
+    unknown = {"pack_code": "GATEWAY-7", "at_ms": [at_ms], "voltage_v": [51.2]}
+    batch = {"all_or_nothing": False, "packs": [columns, unknown]}
+    await staff.post("columns, one of nobody we know", "/v1/readings:columns", batch)
+    await staff.get("who that was", "/v1/unmatched-sources")
+    await customer.get("what a pack reported last", f"/v1/packs/{pack_id}/telemetry")
+    await staff.get("who fell silent", "/v1/silent-packs")
+    await staff.get("nothing to doubt", f"/v1/packs/{pack_id}/reading-flags")
 
 
 def in_utc(at: str) -> str:

@@ -8,7 +8,7 @@ from leasing.db import migrate
 from leasing.db.pool import Database
 from tests.house import snapshot
 
-TELEMETRY = ("reading", "pack_telemetry")
+TELEMETRY = ("reading_chunk", "pack_telemetry", "pack_session", "reading_hour", "reading_flag")
 
 
 def bare(sql: str) -> str:

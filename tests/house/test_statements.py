@@ -10,7 +10,7 @@ import asyncpg
 import jobs
 import leasing
 from leasing.db.pool import Database
-from leasing.telemetry import store as telemetry
+from leasing.health import session_store
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|MERGE)\s")
 
@@ -38,7 +38,7 @@ def test_every_statement_is_one_that_postgresql_accepts(database):
         # A connection of its own: what is prepared here stays in no pool.
         connection = await db.connect_alone()
         try:
-            await connection.execute(telemetry.MAKE_STAGE.replace("ON COMMIT DROP", ""))
+            await connection.execute(session_store.MAKE_HOUR_STAGE.replace("ON COMMIT DROP", ""))
             for name, sql in found.items():
                 try:
                     await connection.prepare(sql)

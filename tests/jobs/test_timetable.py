@@ -100,7 +100,16 @@ def test_health_is_due_every_night_before_billing_and_housekeeping_on_sundays():
     assert [at.isoweekday() for at in sundays] == [7, 7, 7, 7]
 
 
-@pytest.mark.parametrize("job", sorted(timetable.TIMETABLE))
+def test_of_the_hours_that_were_missed_only_the_last_is_made_good():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    (last,) = instants("telemetry", start, start + timedelta(days=30, minutes=4))
+    assert last == start + timedelta(days=29, hours=23, minutes=5)
+    assert instants("telemetry", last, start + timedelta(days=30, minutes=4)) == []
+    (following,) = instants("telemetry", last, start + timedelta(days=30, minutes=5))
+    assert following == last + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("job", sorted(timetable.TIMETABLE.keys() - timetable.LATEST_ONLY))
 def test_what_is_due_is_after_the_start_and_up_to_the_end(job):
     first, second = instants(
         job, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)

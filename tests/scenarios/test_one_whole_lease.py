@@ -40,7 +40,7 @@ async def tell_the_story(world: World) -> None:
     await world.set_clock(date(2026, 1, 21))
     readings = build.charge_readings(weak, start, capacity_ah=70)
     receipt = await staff.post("/v1/readings", {"readings": readings})
-    assert receipt == {"stored": len(readings), "repeated": 0}
+    assert receipt == {"stored": len(readings), "repeated": 0, "refused": []}
     await advance(world, date(2026, 1, 23))
     checks = (await customer.get(f"/v1/packs/{weak}/health-checks"))["items"]
     assert [check["verdict"] for check in checks] == ["breach"]

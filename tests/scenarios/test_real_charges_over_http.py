@@ -110,7 +110,7 @@ async def report_and_check(world: World, pack_id: str, night: date, rows: list[J
     """The charge of a night is reported in the morning and checked in the next night."""
     await world.set_clock(night)
     receipt = await world.staff.post("/v1/readings", wire(pack_id, night, rows))
-    assert receipt == {"stored": len(rows), "repeated": 0}
+    assert receipt == {"stored": len(rows), "repeated": 0, "refused": []}
     await check_on(world, night + timedelta(days=1))
     checks = (await world.staff.get(f"/v1/packs/{pack_id}/health-checks", limit=200))["items"]
     newest: Json = checks[-1]

@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from leasing.db.pool import Database
-from leasing.telemetry import service
-from schemas.telemetry import Reading
+from leasing.telemetry import service, storage
+from leasing.telemetry.api import FIRST, LAST, views
+from schemas.telemetry import Reading, ReadingView
 from tests import build, fleet
 from tests.build import Json
 
@@ -46,6 +48,11 @@ async def rows(db: Database, query: str) -> list[Any]:
         return [tuple(row) for row in await tx.fetch(query)]
 
 
+async def stored(db: Database, pack: UUID) -> list[ReadingView]:
+    async with db.transaction() as tx:
+        return views(await storage.page(tx, pack, FIRST, LAST, 1000))
+
+
 async def latest(db: Database) -> Any:
     ((at, voltage_v, unevaluated_from),) = await rows(
         db, "SELECT latest_at, voltage_v, unevaluated_from FROM pack_telemetry"
@@ -59,7 +66,7 @@ def test_a_batch_sent_again_counts_as_repeated_and_stores_nothing(database):
         batch = [reading(pack, NIGHT + n * MINUTE) for n in range(50)]
         assert await ingest(db, batch) == (50, 0)
         assert await ingest(db, batch) == (0, 50)
-        assert await rows(db, "SELECT count(*) FROM reading") == [(50,)]
+        assert await rows(db, "SELECT sum(readings) FROM reading_chunk") == [(50,)]
 
     database(scenario)
 
@@ -70,7 +77,7 @@ def test_of_a_batch_that_overlaps_another_only_the_rest_is_new(database):
         batch = [reading(pack, NIGHT + n * MINUTE) for n in range(30)]
         assert await ingest(db, batch[:20]) == (20, 0)
         assert await ingest(db, batch[10:]) == (10, 10)
-        assert await rows(db, "SELECT count(*) FROM reading") == [(30,)]
+        assert await rows(db, "SELECT sum(readings) FROM reading_chunk") == [(30,)]
 
     database(scenario)
 
@@ -90,7 +97,7 @@ def test_what_was_stored_first_stays_when_the_same_instant_comes_with_another_va
         (pack,) = await packs(db, 1)
         await ingest(db, [reading(pack, NIGHT, 52.0)])
         assert await ingest(db, [reading(pack, NIGHT, 40.0)]) == (0, 1)
-        assert await rows(db, "SELECT voltage_v FROM reading") == [(52.0,)]
+        assert [one.voltage_v for one in await stored(db, pack)] == [52.0]
         assert (await latest(db))[1] == 52.0
 
     database(scenario)
@@ -138,7 +145,7 @@ def test_a_batch_with_an_unknown_pack_is_refused_whole_and_every_fault_is_named(
                 ("/readings/3/pack_id", "pack_not_found"),
                 ("/readings/3/at", "impossible_time"),
             ]
-            assert await rows(db, "SELECT * FROM reading") == []
+            assert await rows(db, "SELECT * FROM reading_chunk") == []
             assert await rows(db, "SELECT * FROM pack_telemetry") == []
 
     database(scenario)
@@ -168,7 +175,7 @@ def test_a_value_no_sensor_can_show_is_refused_with_its_place(database, fault):
             problem = await world.staff.refused("POST", "/v1/readings", 400, batch)
             (name,) = fault
             assert [error["pointer"] for error in problem["errors"]] == [f"/readings/1/{name}"]
-            assert await rows(db, "SELECT * FROM reading") == []
+            assert await rows(db, "SELECT * FROM reading_chunk") == []
 
     database(scenario)
 
@@ -176,17 +183,19 @@ def test_a_value_no_sensor_can_show_is_refused_with_its_place(database, fault):
 def test_months_far_apart_get_partitions_of_their_own(database):
     async def scenario(db: Database) -> None:
         (pack,) = await packs(db, 1)
-        months = [datetime(2019, 3, 31, 23, 59, tzinfo=UTC), datetime(2022, 12, 31, tzinfo=UTC)]
+        months = [datetime(2019, 3, 31, 15, 59, tzinfo=UTC), datetime(2022, 12, 31, tzinfo=UTC)]
         edges = [datetime(2023, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)]
         assert await ingest(db, [reading(pack, at) for at in months + edges]) == (4, 0)
         held = await rows(
-            db, "SELECT tableoid::regclass::text, count(*) FROM reading GROUP BY 1 ORDER BY 1"
+            db,
+            "SELECT tableoid::regclass::text, sum(readings) FROM reading_chunk"
+            " GROUP BY 1 ORDER BY 1",
         )
         assert held == [
-            ("reading_2019_03", 1),
-            ("reading_2022_12", 1),
-            ("reading_2023_01", 1),
-            ("reading_2026_06", 1),
+            ("reading_chunk_2019_03", 1),
+            ("reading_chunk_2022_12", 1),
+            ("reading_chunk_2023_01", 1),
+            ("reading_chunk_2026_06", 1),
         ]
 
     database(scenario)
@@ -223,7 +232,7 @@ def test_batches_that_touch_the_same_readings_in_opposite_order_do_not_lock_each
         batch = [reading(pack, NIGHT + n * MINUTE) for n in range(60) for pack in found]
         for day in range(3):
             later = [
-                Reading(one.pack_id, one.at + day * timedelta(hours=2), 52.0, 1.0) for one in batch
+                replace(one, at=one.at + day * timedelta(hours=2), voltage_v=53.0) for one in batch
             ]
             receipts = await asyncio.gather(
                 *(ingest(db, order) for order in (later, later[::-1], later[1000:] + later[:1000]))
