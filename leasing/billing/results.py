@@ -37,6 +37,7 @@ async def pending(tx: Connection, run_id: UUID) -> list[UUID]:
     return [row["contract_id"] for row in await tx.fetch(PENDING, run_id)]
 
 
+# The array beside the join has the rows found by their key, not by reading all of the run.
 NOTE_DONE = """
 UPDATE billing_item
    SET state = CASE WHEN given.charges > 0 THEN 'done' ELSE 'skipped' END,
@@ -46,6 +47,7 @@ UPDATE billing_item
        reason = NULL
   FROM unnest($2::uuid[], $3::int[]) AS given (contract_id, charges)
  WHERE run_id = $1
+   AND billing_item.contract_id = ANY ($2)
    AND billing_item.contract_id = given.contract_id
 """
 

@@ -106,12 +106,14 @@ WITH item AS MATERIALIZED (
     FROM found
    WHERE is_steady
 )
-SELECT contract_id,
-       (count(*) FILTER (WHERE is_steady))::integer AS charges,
-       coalesce(array_agg(line_id) FILTER (WHERE NOT is_steady), '{}') AS others,
-       coalesce(array_agg(line_id) FILTER (WHERE NOT is_clear), '{}') AS doubtful
+SELECT contract_id, count(*)::integer AS charges, NULL::uuid AS line_id, NULL::boolean AS is_clear
   FROM found
+ WHERE is_steady
  GROUP BY contract_id
+ UNION ALL
+SELECT contract_id, 0, line_id, is_clear
+  FROM found
+ WHERE NOT is_steady
 """
 
 
@@ -138,8 +140,9 @@ async def charge(tx: Connection, items: Sequence[Item], as_of: date) -> Steady:
         [item.to_on for item in items],
         as_of,
     )
+    others = [row for row in rows if row["line_id"] is not None]
     return Steady(
-        {row["contract_id"]: row["charges"] for row in rows},
-        [line_id for row in rows for line_id in row["others"]],
-        [line_id for row in rows for line_id in row["doubtful"]],
+        {row["contract_id"]: row["charges"] for row in rows if row["line_id"] is None},
+        [row["line_id"] for row in others],
+        [row["line_id"] for row in others if not row["is_clear"]],
     )

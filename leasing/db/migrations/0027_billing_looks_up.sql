@@ -14,7 +14,7 @@ DROP INDEX contract_revision_of_contract;
 CREATE INDEX contract_revision_of_contract ON contract_revision (contract_id, lower(during))
   INCLUDE (during, vat_mode, vat_percent, proration, payment_days);
 
-CREATE INDEX contract_term_of_contract ON contract_term (contract_id, lower(during));
+CREATE INDEX contract_term_of_contract ON contract_term (contract_id, lower(during)) INCLUDE (during);
 
 DROP INDEX custody_by_line;
 CREATE INDEX custody_by_line ON custody (line_id, lower(during)) INCLUDE (pack_id, during)
