@@ -31,6 +31,20 @@ CHANGES = [
     " (SELECT id FROM contract WHERE number = 'C-3')",
     "UPDATE contract_revision SET billing_frequency = 'quarterly' WHERE contract_id IN"
     " (SELECT id FROM contract WHERE number = 'C-4')",
+    # Of these two records of custody neither covers February, and both together do.
+    """
+    WITH cut AS (
+      UPDATE custody
+         SET during = daterange(lower(during), '2026-02-10')
+       WHERE slot = 6
+      RETURNING *)
+    INSERT INTO custody
+    SELECT pack_id, daterange('2026-02-10', NULL), state, party_id, line_id, site_id, slot,
+           routing_id, outlet_id, trace_id, recorded_at
+      FROM cut
+    """,
+    # And here a pack is gone by its records, from a day in March on.
+    "UPDATE custody SET during = daterange(lower(during), '2026-03-10') WHERE slot = 8",
 ]
 
 
@@ -61,7 +75,7 @@ def billed_by(database, monkeypatch):
                 async with db.transaction() as tx:
                     await clock.move(tx, midnight(month) + build.NOON)
                 assert await bill(db, month) == "done"
-            return await books(db)
+            return await books(db), await one(db, "SELECT count(*) FROM billing_hold")
 
         monkeypatch.setattr(steady, "charge", charge)
         return database(scenario), counted
@@ -73,6 +87,8 @@ def test_a_line_on_which_nothing_happens_is_charged_what_the_rules_say(billed_by
     by_rules, none = billed_by(fast=False)
     by_both, fast = billed_by(fast=True)
     assert by_both == by_rules
+    _, held = by_both
+    assert held > 0
     assert none == 0
     # Most of two months; the first one is broken for most lines.
     assert fast > 60
