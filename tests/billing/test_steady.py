@@ -43,6 +43,18 @@ CHANGES = [
            routing_id, outlet_id, trace_id, recorded_at
       FROM cut
     """,
+    # A month that is suspended from its first day, after one that was billed whole.
+    """
+    WITH cut AS (
+      UPDATE line_revision
+         SET during = daterange(lower(during), '2026-03-01')
+       WHERE slot = 4
+      RETURNING *)
+    INSERT INTO line_revision
+    SELECT (jsonb_populate_record(NULL::line_revision, to_jsonb(cut) || '
+             {"number": 2, "during": "[2026-03-01,)", "suspended": true}')).*
+      FROM cut
+    """,
     # And here a pack is gone by its records, from a day in March on.
     "UPDATE custody SET during = daterange(lower(during), '2026-03-10') WHERE slot = 8",
 ]
