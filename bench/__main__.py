@@ -16,12 +16,21 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, decoders, documents, ingest, one_row, packs, rollout
+from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
 
-PARTS = ("billing", "ingest", "get", "packs", "rollout", "documents", "decoders")
+PARTS = (
+    "billing",
+    "rating",
+    "ingest",
+    "get",
+    "packs",
+    "rollout",
+    "documents",
+    "decoders",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Sizes:
     lines: tuple[int, ...]
     history_months: int
     billing_runs: int
+    rated_lines: int
+    rating_turns: int
     packs: int
     batches: int
     batch_size: int
@@ -63,6 +74,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
     with place(say) as here:
         if "billing" in parts:
             results += await measure_billing(here, sizes, say)
+        if "rating" in parts:
+            results += await rating.measure(here, sizes.rated_lines, sizes.rating_turns, say)
         if "ingest" in parts:
             results += await measure_ingest(here, sizes, say)
         if "get" in parts:
@@ -162,6 +175,8 @@ def main(
         lines=lines or ((10_000, 30_000) if quick else (10_000, 200_000)),
         history_months=history_months,
         billing_runs=billing_runs or (2 if quick else 3),
+        rated_lines=10_000 if quick else 20_000,
+        rating_turns=2 if quick else 5,
         packs=packs_sending,
         batches=batches or (10 if quick else 20),
         batch_size=batch_size,

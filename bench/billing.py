@@ -146,7 +146,9 @@ async def measure_size(
     to_on = month_of(BILLED)[1]
     for number in range(1, runs + 1):
         await place.copy(prepared, "run")
+        before_s = await place.cpu_s()
         spent = await run(place.dsn("run"), to_on)
+        run_cpu_s = spent.cpu_s + await place.cpu_s() - before_s
         measured.runs.append(spent)
         await place.copy(prepared, "pair")
         together = await run(place.dsn("pair"), to_on, workers=2)
@@ -154,8 +156,11 @@ async def measure_size(
         rows = await dump(place, "run")
         say(f"billing: one worker {spent.seconds:.2f} s, two {together.seconds:.2f} s")
         await place.copy(prepared, "floor")
+        before_s = await place.cpu_s()
         measured.rows, floor_s = await copy_in(place, "floor", rows)
         measured.floors_s.append(floor_s)
+        copy_cpu_s = await place.cpu_s() - before_s
+        say(f"billing: CPU of server and worker {run_cpu_s:.2f} s, of COPY {copy_cpu_s:.2f} s")
         say(
             f"billing: {lines:,} lines, {number} of {runs}: {measured.rows:,} rows in "
             f"{spent.seconds:.2f} s ({spent.cpu_s:.2f} s CPU, {spent.peak_kb / 1024:.1f} MB); "

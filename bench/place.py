@@ -1,5 +1,6 @@
 """A PostgreSQL server of our own, as durable as a real one, in a folder that goes away."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from bench.result import cpu_of_family
 from leasing.db.embedded import EmbeddedServer
 from leasing.db.migrate import migrate
 from leasing.db.pool import LoneConnection, connect, quote_identifier, session
@@ -60,6 +62,13 @@ class Place:
 
     async def drop(self, database: str) -> None:
         await self.admin(f"DROP DATABASE {quote_identifier(database)}")
+
+    async def cpu_s(self) -> float:
+        """CPU time that the server has used so far."""
+        # A session that is just over is neither a child nor counted until the server has noticed.
+        await asyncio.sleep(1)
+        pid = (self.folder / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0]
+        return cpu_of_family(int(pid))
 
     async def pids(self) -> list[int]:
         """Every process of the server that has a session."""

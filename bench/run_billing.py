@@ -19,8 +19,11 @@ import uvloop
 
 from bench.place import SETTINGS
 from jobs import billing, runner
+from leasing.billing import runs
 from leasing.db.pool import Database, connect
 from leasing.kit import logs
+
+PAUSE_S, LOOKS = 0.05, 12_000
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -42,18 +45,18 @@ async def run(dsn: str, as_of: date) -> Spent:
 
 async def help_with(dsn: str, as_of: date) -> None:
     async with await connect(dsn, SETTINGS) as db:
-        async with asyncio.timeout(600):
-            while (run_id := await begun(db, as_of)) is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-        await billing.help_with(db, run_id, "job:billing")
+        await billing.help_with(db, await begun(db, as_of), "job:billing")
 
 
-async def begun(db: Database, as_of: date) -> UUID | None:
-    async with db.transaction(read_only=True) as tx:
-        run_id: UUID | None = await tx.fetchval(
-            "SELECT id FROM billing_run WHERE as_of = $1", as_of
-        )
-        return run_id
+async def begun(db: Database, as_of: date) -> UUID:
+    """The run of a day for all, once somebody has begun it."""
+    for _ in range(LOOKS):
+        async with db.transaction(read_only=True) as tx:
+            run_id = await runs.find(tx, as_of, None)
+        if run_id is not None:
+            return run_id
+        await asyncio.sleep(PAUSE_S)
+    raise TimeoutError(f"nobody began the run as of {as_of}")
 
 
 def peak_kb() -> int:

@@ -9,7 +9,7 @@ from datetime import date
 from uuid import UUID
 
 from jobs.runner import NotYet, Work, worker_name
-from leasing.billing import running, runs
+from leasing.billing import results, running, runs
 from leasing.billing.running import Did, Step
 from leasing.db import clock
 from leasing.db.pool import Database
@@ -36,7 +36,7 @@ async def bill(
 
     await help_with(work.db, run_id, work.by, note)
     async with work.db.transaction(read_only=True) as tx:
-        work.parked = (await runs.by_state(tx, run_id))["parked"]
+        work.parked = (await results.by_state(tx, run_id))["parked"]
 
 
 async def bill_one(db: Database, on: date, buyer_id: UUID, max_invoices: int) -> None:

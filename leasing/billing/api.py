@@ -6,7 +6,17 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.billing import disputes, explaining, issuing, preview, running, runs, store
+from leasing.billing import (
+    disputes,
+    explaining,
+    gate,
+    issuing,
+    preview,
+    results,
+    running,
+    runs,
+    store,
+)
 from leasing.billing.model import NoSuchRun
 from leasing.db.pool import Connection
 from leasing.http.edge import CUSTOMERS, WITH_CUSTOMERS, By, Now, Tx
@@ -85,7 +95,7 @@ async def list_billing_results(
 ) -> Page[BillingResult]:
     """What became of each contract: done, skipped, failed, or parked with a code and the reason."""
     await runs.get_run(tx, run_id)
-    rows = await runs.results_after(tx, run_id, after_id(cursor), outcome, limit + 1)
+    rows = await results.after(tx, run_id, after_id(cursor), outcome, limit + 1)
     return page_by(convert_all(rows, BillingResult), limit, lambda one: one.contract_id)
 
 
@@ -95,7 +105,7 @@ async def list_held_lines(
 ) -> Page[HeldLine]:
     """Lines that were not billed because the records of their packs contradict each other."""
     await runs.get_run(tx, run_id)
-    rows = await runs.holds_after(tx, run_id, after_id(cursor), limit + 1)
+    rows = await gate.holds_after(tx, run_id, after_id(cursor), limit + 1)
     return page_by(convert_all(rows, HeldLine), limit, lambda one: one.line_id)
 
 

@@ -11,7 +11,7 @@ from asyncpg import Range, Record
 
 from leasing.billing import rules
 from leasing.billing.model import BillableLine, Billing, Charge, Charged, Item, Owed, Segment
-from leasing.db.pool import Connection
+from leasing.db.pool import Connection, fetch_for
 from leasing.pricing.periods import Mode, whole
 from leasing.pricing.plans import Facts, Stay
 from leasing.pricing.proration import Basis
@@ -40,78 +40,8 @@ async def lock_contracts(tx: Connection, contract_ids: Sequence[UUID]) -> None:
     await tx.execute(LOCK_CONTRACTS, contract_ids)
 
 
-# Lines on which nothing happens in the period that is due: billed to its first day or begun on it,
-# one pack in one place at one price throughout. They owe the price of a whole period, which needs
-# no arithmetic, so that these rows never leave the database. All others are rated by the rules;
-# tests/billing/test_steady.py holds both to the same charges.
-CHARGE_STEADY = """
-WITH item AS MATERIALIZED (
-  SELECT *
-    FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
-         AS item (contract_id, invoice_id, from_on, to_on)
-)
-INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
-                    period_days, price_amount, amount, vat_mode, vat_percent)
-SELECT item.invoice_id,
-       line.id,
-       item.contract_id,
-       position.site_id,
-       placement.pack_id,
-       'rent',
-       daterange(item.from_on, item.to_on),
-       item.to_on - item.from_on,
-       position.rent_amount,
-       position.rent_amount,
-       terms.vat_mode,
-       terms.vat_percent
-  FROM item
-  JOIN contract_revision AS terms
-    ON terms.contract_id = item.contract_id
-   AND terms.during @> daterange(item.from_on, item.to_on)
-   AND terms.proration = 'actual'
-  JOIN lease_line AS line ON line.contract_id = item.contract_id
-  JOIN line_revision AS position
-    ON position.line_id = line.id
-   AND position.during @> daterange(item.from_on, item.to_on)
-   AND NOT position.suspended
-   AND position.price_plan_version_id IS NULL
-  JOIN placement
-    ON placement.line_id = line.id
-   AND placement.during @> daterange(item.from_on, item.to_on)
-  LEFT JOIN LATERAL (
-         SELECT upper(during) AS to_on, is_reversed
-           FROM charge
-          WHERE line_id = line.id
-            AND component = 'rent'
-            AND reverses_id IS NULL
-            AND fee_id IS NULL
-          ORDER BY lower(during) DESC, revision DESC
-          LIMIT 1) AS latest ON true
- WHERE coalesce(latest.to_on, line.started_on) = item.from_on
-   AND latest.is_reversed IS NOT TRUE
-   AND line.id <> ALL ($5::uuid[])
-   AND NOT EXISTS (SELECT FROM restatement WHERE line_id = line.id AND NOT settled)
-RETURNING line_id, contract_id
-"""
-
-
-async def charge_steady(
-    tx: Connection, items: Sequence[Item], held: Sequence[UUID]
-) -> list[Record]:
-    """Charge the lines on which nothing happened, except those that are held. Returns them, each
-    with its contract."""
-    return await tx.fetch(
-        CHARGE_STEADY,
-        [item.contract_id for item in items],
-        [item.invoice_id for item in items],
-        [item.from_on for item in items],
-        [item.to_on for item in items],
-        held,
-    )
-
-
-# The others: billed to a day before the end of what is due, never, or to be put right; and all that
-# are charged by a price plan, which is billed in arrears where rent may be in advance.
+# Billed to a day before the end of what is due, never, or to be put right; and all that are charged
+# by a price plan, which is billed in arrears where rent may be in advance.
 UNSTEADY = """
 WITH item AS MATERIALIZED (
   SELECT * FROM unnest($1::uuid[], $2::date[]) AS item (contract_id, to_on)
@@ -120,10 +50,11 @@ SELECT line.id,
        line.contract_id,
        latest.to_on AS billed_to,
        restated.from_on AS restated_on
-  FROM item
+  FROM unnest($3::uuid[]) AS given (line_id)
   JOIN lease_line AS line
-    ON line.contract_id = item.contract_id
+    ON line.id = given.line_id
    AND line.started_on IS NOT NULL
+  JOIN item USING (contract_id)
   LEFT JOIN LATERAL (
          SELECT upper(during) AS to_on
            FROM charge
@@ -139,14 +70,13 @@ SELECT line.id,
            FROM restatement
           WHERE line_id = line.id
             AND NOT settled) AS restated ON true
- WHERE line.id <> ALL ($3::uuid[])
-   AND (restated.from_on IS NOT NULL
-        OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
-        OR line.id IN (
-             SELECT line_id
-               FROM line_revision
-              WHERE contract_id IN (SELECT contract_id FROM item)
-                AND price_plan_version_id IS NOT NULL))
+ WHERE restated.from_on IS NOT NULL
+    OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
+    OR line.id IN (
+         SELECT line_id
+           FROM line_revision
+          WHERE contract_id IN (SELECT contract_id FROM item)
+            AND price_plan_version_id IS NOT NULL)
  ORDER BY line.id
 """
 
@@ -160,11 +90,18 @@ class Look(NamedTuple):
     restated_on: date | None
 
 
-async def unsteady(tx: Connection, items: Sequence[Item], done: Sequence[UUID]) -> list[Look]:
-    """Lines of contracts that may owe something that is not charged yet, or were restated, but for
-    those that are done with."""
-    rows = await tx.fetch(
-        UNSTEADY, [item.contract_id for item in items], [item.to_on for item in items], done
+async def unsteady(tx: Connection, items: Sequence[Item], line_ids: Sequence[UUID]) -> list[Look]:
+    """Those of some lines of contracts that may owe something that is not charged yet, or were
+    restated."""
+    if not line_ids:
+        return []
+    rows = await fetch_for(
+        tx,
+        len(line_ids),
+        UNSTEADY,
+        [item.contract_id for item in items],
+        [item.to_on for item in items],
+        line_ids,
     )
     return [Look(*row) for row in rows]
 
@@ -346,7 +283,7 @@ async def billable(tx: Connection, looks: Sequence[Look], as_of: date) -> list[B
     starts = [since(look, agreed[look.contract_id]) for look in looks]
     ids = [look.line_id for look in looks]
     stays: dict[UUID, list[Record]] = defaultdict(list)
-    for row in await tx.fetch(SEGMENTS, ids, starts):
+    for row in await fetch_for(tx, len(ids), SEGMENTS, ids, starts):
         stays[row["line_id"]].append(row)
     charged, revisions = await charges_since(tx, dict(zip(ids, starts, strict=True)))
     parts = {
@@ -441,7 +378,7 @@ async def charges_since(
     times they were charged for days that begin on the same day."""
     found: dict[UUID, list[Charged]] = defaultdict(list)
     revisions: dict[UUID, Revisions] = defaultdict(dict)
-    rows = await tx.fetch(CHARGED, list(starts), list(starts.values())) if starts else []
+    rows = await fetch_for(tx, len(starts), CHARGED, list(starts), list(starts.values()))
     for row in rows:
         owed = Owed(
             row["component"],

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from leasing.billing import issuing, rating, runs, store
+from leasing.billing import gate, issuing, planning, rating, results, runs, store
 from leasing.billing.model import NotInSight, PreviewUnderWay, RunUnderWay
 from leasing.billing.runs import Run
 from leasing.contracts import amending
@@ -62,7 +62,7 @@ async def run(tx: Connection, as_of: date, buyer_id: UUID | None, now: datetime)
             invoice_count=len(drafts),
             trouble=trouble[:MAX_SHOWN],
             trouble_count=len(trouble),
-            held_lines=await runs.count_held(tx, begun.id),
+            held_lines=await gate.count_held(tx, begun.id),
             causes=convert_all(await store.causes(tx, begun.id), Cause),
         )
 
@@ -92,7 +92,7 @@ async def next_bill(tx: Connection, party_id: UUID, as_of: date, now: datetime) 
             begun = await begin(tx, as_of, party_id, now)
             _, _, trouble = await charge_all(tx, begun)
             drafts = await totalled(tx, begun)
-            held = await runs.count_held(tx, begun.id)
+            held = await gate.count_held(tx, begun.id)
         await tx.execute(SHOW_DRAFTS, str(begun.id))
         lines = await store.previewed_lines(tx, drafts, MAX_SHOWN)
         return NextBill(
@@ -126,14 +126,14 @@ async def begin(tx: Connection, as_of: date, buyer_id: UUID | None, now: datetim
     if await runs.current_stage(tx, run_id) is not None:
         raise RunUnderWay(f"a run as of {as_of} is under way")
     found = await runs.get_run(tx, run_id)
-    await runs.plan(tx, found)
+    await planning.plan(tx, found)
     return found
 
 
 async def charge_all(tx: Connection, run: Run) -> tuple[int, int, list[PreviewedTrouble]]:
     """Charge everything that is due, in chunks; returns how many contracts and charges there
     were, and those that cannot be billed."""
-    due = await runs.pending(tx, run.id)
+    due = await results.pending(tx, run.id)
     charges = 0
     trouble: list[PreviewedTrouble] = []
     for start in range(0, len(due), CHUNK_CONTRACTS):
@@ -154,7 +154,7 @@ async def charge_chunks(
     for ids in chunks:
         try:
             async with savepoint(tx):
-                items = await runs.items(tx, run.id, ids)
+                items = await results.items(tx, run.id, ids)
                 made = await rating.charge(tx, run, items)
                 charges += sum(made.values())
         except Exception as error:

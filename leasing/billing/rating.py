@@ -1,10 +1,10 @@
 """What contracts owe becomes charges on the drafts of their run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from leasing.billing import charges, rules, runs
+from leasing.billing import charges, gate, rules, steady
 from leasing.billing.model import BillableLine, Charge, Item, Settlement
 from leasing.billing.runs import Run
 from leasing.db.pool import Connection
@@ -17,11 +17,11 @@ async def charge(tx: Connection, run: Run, items: Sequence[Item]) -> dict[UUID, 
     made, by contract. It asks what is missing, so that doing it again makes none."""
     contract_ids = [item.contract_id for item in items]
     await charges.lock_contracts(tx, contract_ids)
-    held = await runs.hold_inconsistent(tx, run, items)
+    plain = await steady.charge(tx, items, run.as_of)
+    held = set(await gate.hold_inconsistent(tx, run, items, plain.doubtful))
     made = Counter(dict.fromkeys(contract_ids, 0))
-    steady = await charges.charge_steady(tx, items, held)
-    made.update(row["contract_id"] for row in steady)
-    looks = await charges.unsteady(tx, items, [*held, *(row["line_id"] for row in steady)])
+    made.update(plain.made)
+    looks = await charges.unsteady(tx, items, [one for one in plain.others if one not in held])
     settled = await settle(tx, run, await charges.billable(tx, looks, run.as_of))
     owed = [one for line, settlement in settled for one in rules.charges_of(line, settlement)]
     owed += await due_fees(tx, items, held)
@@ -49,11 +49,11 @@ async def settle(
         try:
             settled.append((line, rules.settle(line, until)))
         except MissingFact as error:
-            await runs.hold(tx, run.id, line.line_id, "missing_fact", str(error))
+            await gate.hold(tx, run.id, line.line_id, "missing_fact", str(error))
     return settled
 
 
-async def due_fees(tx: Connection, items: Sequence[Item], held: Sequence[UUID]) -> list[Charge]:
+async def due_fees(tx: Connection, items: Sequence[Item], held: Collection[UUID]) -> list[Charge]:
     """Fees that were owed before the day of the bill."""
     found = await charges.due_fees(
         tx, [item.contract_id for item in items], [item.billing_on for item in items]

@@ -17,9 +17,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from leasing.billing import issuing, rating, runs, store
+from leasing.billing import chunks, issuing, planning, rating, results, runs, store
+from leasing.billing.chunks import Chunk
 from leasing.billing.model import Item, NoSuchRun, NotHeld
-from leasing.billing.runs import Chunk, Run
+from leasing.billing.runs import Run
 from leasing.db import clock
 from leasing.db.pool import Connection, Database, is_lost, savepoint
 from leasing.events import store as events
@@ -94,12 +95,12 @@ class NothingDue(Exception):
 async def plan(tx: Connection, run: Run, now: datetime) -> None:
     # For all contracts there are it may take longer than a request is given.
     await tx.execute("SET LOCAL statement_timeout = '10min'")
-    due = await runs.plan(tx, run)
+    due = await planning.plan(tx, run)
     if not due:
         raise NothingDue
     await runs.set_state(tx, run.id, "running", None, now)
     await runs.begin_stage(tx, run.id, "plan", due, now)
-    await runs.make_chunks_to_rate(tx, run.id, CHUNK_LINES, CHUNK_CONTRACTS)
+    await planning.make_chunks_to_rate(tx, run.id, CHUNK_LINES, CHUNK_CONTRACTS)
     await runs.count(tx, run.id, "plan", due)
     await runs.end_stage(tx, run.id, "plan", now)
     await runs.begin_stage(tx, run.id, "rate", due, now)
@@ -109,7 +110,7 @@ async def work(db: Database, run_id: UUID, worker: str, by: str) -> Did:
     """Do one chunk of a run, or move the run on."""
     async with db.transaction() as tx:
         stage = await runs.current_stage(tx, run_id)
-        chunk = stage and await runs.claim(tx, run_id, stage, worker, LEASE_S)
+        chunk = stage and await chunks.claim(tx, run_id, stage, worker, LEASE_S)
     if chunk:
         return await do(db, run_id, chunk, worker, by)
     async with db.transaction() as tx:
@@ -120,7 +121,7 @@ async def do(db: Database, run_id: UUID, chunk: Chunk, worker: str, by: str) -> 
     if chunk.stage == "rate":
         return await rate(db, run_id, chunk, worker)
     async with db.transaction() as tx:
-        if not await runs.keep(tx, run_id, chunk, worker):
+        if not await chunks.keep(tx, run_id, chunk, worker):
             return Did(Step.WORKED, chunk.stage)
         now = await clock.now(tx)
         if chunk.stage == "draft":
@@ -133,7 +134,7 @@ async def do(db: Database, run_id: UUID, chunk: Chunk, worker: str, by: str) -> 
 
 
 async def finished(tx: Connection, run_id: UUID, chunk: Chunk, charges: int = 0) -> Did:
-    await runs.finish(tx, run_id, chunk)
+    await chunks.finish(tx, run_id, chunk)
     await runs.count(tx, run_id, chunk.stage, len(chunk.ids), charges)
     return Did(Step.WORKED, chunk.stage, len(chunk.ids), charges)
 
@@ -147,10 +148,10 @@ async def rate(db: Database, run_id: UUID, chunk: Chunk, worker: str) -> Did:
     if chunk.attempts <= MAX_ATTEMPTS:
         try:
             async with db.transaction() as tx:
-                if not await runs.keep(tx, run_id, chunk, worker):
+                if not await chunks.keep(tx, run_id, chunk, worker):
                     return Did(Step.WORKED, chunk.stage)
                 run = await runs.get_run(tx, run_id)
-                items = await runs.items(tx, run_id, chunk.ids)
+                items = await results.items(tx, run_id, chunk.ids)
                 made = await charge(tx, run, items)
                 return await finished(tx, run_id, chunk, made)
         except Exception as error:
@@ -162,7 +163,7 @@ async def rate(db: Database, run_id: UUID, chunk: Chunk, worker: str) -> Did:
 
 async def charge(tx: Connection, run: Run, items: Sequence[Item]) -> int:
     made = await rating.charge(tx, run, items)
-    await runs.note_done(tx, run.id, made)
+    await results.note_done(tx, run.id, made)
     return sum(made.values())
 
 
@@ -173,13 +174,13 @@ async def rate_singly(db: Database, run_id: UUID, chunk: Chunk, worker: str) -> 
     for contract_id in chunk.ids:
         try:
             async with db.transaction() as tx:
-                if not await runs.keep(tx, run_id, chunk, worker):
+                if not await chunks.keep(tx, run_id, chunk, worker):
                     return Did(Step.WORKED, chunk.stage, 0, charges)
-                items = await runs.items(tx, run_id, [contract_id])
+                items = await results.items(tx, run_id, [contract_id])
                 if not items:
                     continue
                 lost = items[0].attempts >= MAX_ATTEMPTS
-                await runs.note_trouble(
+                await results.note_trouble(
                     tx,
                     run_id,
                     contract_id,
@@ -197,7 +198,7 @@ async def rate_singly(db: Database, run_id: UUID, chunk: Chunk, worker: str) -> 
             again = isinstance(error, PASSING) and items[0].attempts + 1 < MAX_ATTEMPTS
             log.warning("billing.contract_failed", contract=str(contract_id), exc_info=error)
             async with db.transaction() as tx:
-                await runs.note_trouble(
+                await results.note_trouble(
                     tx,
                     run_id,
                     contract_id,
@@ -206,7 +207,7 @@ async def rate_singly(db: Database, run_id: UUID, chunk: Chunk, worker: str) -> 
                     str(error) or type(error).__name__,
                 )
     async with db.transaction() as tx:
-        if not await runs.keep(tx, run_id, chunk, worker):
+        if not await chunks.keep(tx, run_id, chunk, worker):
             return Did(Step.WORKED, chunk.stage, 0, charges)
         return await finished(tx, run_id, chunk, charges)
 
@@ -221,12 +222,12 @@ async def move_on(tx: Connection, run: Run, now: datetime) -> Did:
         return Did(Step.STOPPED, stage)
     if stage is None:
         return Did(Step.OVER, None)
-    if await runs.left(tx, run.id, stage):
+    if await chunks.left(tx, run.id, stage):
         return Did(Step.WAIT, stage)
     if stage == "rate":
-        again = await runs.failed(tx, run.id)
+        again = await results.failed(tx, run.id)
         if again:
-            await runs.make_chunks(tx, run.id, stage, again, 1)
+            await chunks.make_chunks(tx, run.id, stage, again, 1)
             return Did(Step.WORKED, stage)
         await store.drop_empty(tx, run.id)
         await follow(tx, run, stage, "draft", await store.drafts(tx, run.id), now)
@@ -247,7 +248,7 @@ async def follow(
 ) -> None:
     await runs.end_stage(tx, run.id, stage, now)
     await runs.begin_stage(tx, run.id, following, len(ids), now)
-    await runs.make_chunks(tx, run.id, following, ids, CHUNK_INVOICES)
+    await chunks.make_chunks(tx, run.id, following, ids, CHUNK_INVOICES)
 
 
 async def review(tx: Connection, run: Run, now: datetime) -> Did:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from jobs import runner
 from jobs.registry import JOBS
-from leasing.billing import running, runs
+from leasing.billing import results, running
 from leasing.db import clock
 from leasing.db.pool import Connection, Database
 from leasing.kit.time import midnight
@@ -45,8 +45,8 @@ async def charge_all(tx: Connection, as_of: date = FEBRUARY) -> None:
     """Begin a run and charge everything that is due, in the caller's transaction."""
     run = await running.begin(tx, as_of, None, running.MAX_INVOICES, midnight(as_of))
     assert run is not None
-    due = [row["contract_id"] for row in await runs.results_after(tx, run.id, NOBODY, None, 1000)]
-    await running.charge(tx, run, await runs.items(tx, run.id, due))
+    due = [row["contract_id"] for row in await results.after(tx, run.id, NOBODY, None, 1000)]
+    await running.charge(tx, run, await results.items(tx, run.id, due))
 
 
 async def hand_over(world: World, line: Json, pack: Json, on: date) -> None:
