@@ -187,7 +187,7 @@ async def list_silent_packs(
     return page_by(views, limit, lambda view: view.pack_id)
 
 
-@get("/packs/{pack_id:uuid}/reading-flags", responses=when_reading())
+@get("/packs/{pack_id:uuid}/reading-flags", responses=when_reading(404))
 async def list_reading_flags(
     tx: Tx, pack_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ReadingFlagView]:
