@@ -175,6 +175,34 @@ class CreditApplied(Outgoing, frozen=True):
     allocations: list[AllocationView]
 
 
+class RefundCreate(Incoming, frozen=True, kw_only=True):
+    """Credit paid back in money."""
+
+    amount: PositiveAmount
+    reference: Name
+    """The bank's own; a party's second refund with it is refused."""
+    reason: Reason
+    refunded_on: date | None = None
+    """Today if not given."""
+
+
+class RefundView(Outgoing, frozen=True):
+    id: UUID
+    payment_id: UUID | None
+    """The payment that left it over, or the credit note: one of the two."""
+    credit_id: UUID | None
+    party_id: UUID
+    currency: str
+    amount: int
+    """Negative when the transfer came back."""
+    posted_on: date
+    reference: str
+    reason: str
+    reverses_id: UUID | None
+    entered_by: str
+    entered_at: datetime
+
+
 class FirstBy(StrEnum):
     DUE = "due"
     KIND = "kind"
@@ -386,6 +414,8 @@ class StatementLineKind(StrEnum):
     PAYMENT = "payment"
     BOUNCED_PAYMENT = "bounced_payment"
     WRITE_OFF = "write_off"
+    REFUND = "refund"
+    """Credit paid back, or there again when the transfer came back."""
     DEPOSIT_USED = "deposit_used"
     DEPOSIT_RECEIVED = "deposit_received"
     """Out of a payment: it pays no invoice."""

@@ -31,6 +31,7 @@ LISTS = [
     "/v1/receivables",
     "/v1/payments",
     "/v1/allocations",
+    "/v1/refunds",
     "/v1/dunning-notices",
     "/v1/dunning-pauses",
     "/v1/interest-terms",

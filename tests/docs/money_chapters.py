@@ -104,6 +104,15 @@ async def payments(
         "reference": "POS-88213",
     }
     bounced = await staff.client.post("/v1/payments", slip)
+    twice = await staff.client.post(
+        "/v1/payments", {**slip, "reference": "POS-88214", "automatic": False}
+    )
+    back = {"amount": 5_000, "reference": "ICBC-OUT-0601", "reason": "重复付款,退回"}
+    title = "paid twice, and paid back"
+    refund = await staff.post(title, f"/v1/payments/{twice['id']}/refunds", back)
+    mistaken = {"reason": "收款账号有误"}
+    await staff.post("the transfer came back", f"/v1/refunds/{refund['id']}/reversal", mistaken)
+    await customer.get("what was paid back", "/v1/refunds", payment_id=twice["id"])
     gone = {"reason": "发卡行退单", "bounced_on": "2026-06-01"}
     await staff.post("the bank took it back", f"/v1/payments/{bounced['id']}/bounce", gone)
 
@@ -130,6 +139,9 @@ async def a_payment_entered_late(
     named = {"allocations": [{"receivable_id": page["items"][0]["id"], "amount": 500}]}
     title = "interest that was too much pays a part of an invoice"
     await staff.post(title, f"/v1/receivables/{credit['id']}/allocations", named)
+    back = {"amount": 1, "reference": "ICBC-OUT-0701", "reason": "客户要求退款"}
+    title = "a fen of it is paid back"
+    await staff.post(title, f"/v1/receivables/{credit['id']}/refunds", back)
     title = "and its rest what is due first"
     await staff.post(title, f"/v1/parties/{lessee_id}/credit-applications")
 

@@ -130,6 +130,8 @@ SELECT 'receivable' AS what, id
              WHERE one.receivable_id = receivable.id)
          + (SELECT coalesce(sum(one.amount), 0) FROM allocation AS one
              WHERE one.credit_id = receivable.id)
+         + (SELECT coalesce(sum(one.amount), 0) FROM refund AS one
+             WHERE one.credit_id = receivable.id)
  UNION ALL
 SELECT 'payment', id
   FROM payment
@@ -137,6 +139,8 @@ SELECT 'payment', id
          - (SELECT coalesce(sum(one.amount), 0) FROM allocation AS one
              WHERE one.payment_id = payment.id)
          - (SELECT coalesce(sum(one.amount), 0) FROM deposit_movement AS one
+             WHERE one.payment_id = payment.id)
+         - (SELECT coalesce(sum(one.amount), 0) FROM refund AS one
              WHERE one.payment_id = payment.id)
  UNION ALL
 SELECT 'deposit', contract_id

@@ -159,7 +159,8 @@ class Hand:
     async def step(self) -> None:
         name = self.chance.choice(
             ["bill", "bill", "note", "pay", "pay", "allocate", "allocate", "reverse", "bounce",
-             "credit", "credit", "write_off", "deposit", "deposit", "apply"]
+             "credit", "credit", "write_off", "deposit", "deposit", "apply", "refund", "refund",
+             "transfer_back"]
         )  # fmt: skip
         answer = await getattr(self, name)()
         if answer is None or answer.is_success:
@@ -215,6 +216,31 @@ class Hand:
         if one is not None and self.chance.random() < 0.5:
             path = f"/v1/payments/{one['id']}/bounce"
             data = {"reason": "x", "bounced_on": str(self.day())}
+            return await self.world.staff.ask("POST", path, json=data)
+        return None
+
+    async def refund(self) -> Any:
+        money = await self.one_of("/v1/payments", has_credit=True)
+        credit = await self.one_of("/v1/receivables", open=True)
+        data = {
+            "amount": self.chance.randint(1, 200),
+            "reference": f"R {self.chance.random()}",
+            "reason": "x",
+            "refunded_on": str(self.day()),
+        }
+        if money is not None and self.chance.random() < 0.5:
+            path = f"/v1/payments/{money['id']}/refunds"
+        elif credit is not None:
+            path = f"/v1/receivables/{credit['id']}/refunds"
+        else:
+            return None
+        return await self.world.staff.ask("POST", path, json=data)
+
+    async def transfer_back(self) -> Any:
+        one = await self.one_of("/v1/refunds")
+        if one is not None:
+            path = f"/v1/refunds/{one['id']}/reversal"
+            data = {"reason": "x", "reversed_on": str(self.day())}
             return await self.world.staff.ask("POST", path, json=data)
         return None
 
