@@ -181,12 +181,15 @@ async def approve_invoice(
     return await issuing.get(tx, invoice_id)
 
 
-@post("/invoices/{invoice_id:uuid}/discard", status_code=204, responses=when_posting(404))
+@post("/invoices/{invoice_id:uuid}/discard", status_code=200, responses=when_posting(404))
 async def discard_invoice(
     tx: Tx, caller: By, now: Now, invoice_id: FromPath[UUID], data: JSONBody[Discard]
-) -> None:
-    """Give up a draft that was held. Its contracts are billed anew by the next run."""
+) -> InvoiceView:
+    """Give up a draft that was held; the answer is how it last looked. Its contracts are billed
+    anew by the next run."""
+    last = await issuing.get(tx, invoice_id)
     await discarding.invoice(tx, invoice_id, data.reason, by=str(caller), now=now)
+    return last
 
 
 @post("/invoices/{invoice_id:uuid}/credit-notes", responses=when_posting(404))
