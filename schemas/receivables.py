@@ -51,6 +51,8 @@ class ReceivableView(Outgoing, frozen=True):
     """Negative when it is credit."""
     open_amount: int
     """What is not settled of it; of credit what is not used, negative."""
+    vat_amount: int | None
+    """The VAT in late interest and fees; an invoice says its own."""
     written_off_amount: int
     overdue_since: date | None
     """The first day on which it was late, while something is open."""
@@ -380,6 +382,25 @@ class InterestTermsView(Outgoing, frozen=True):
     grace_days: int
     grace_is_free: bool
     cap_percent: Decimal | None
+    entered_by: str
+    entered_at: datetime
+
+
+class AncillaryVatCreate(Incoming, frozen=True, kw_only=True):
+    """Whether late interest and fees that are charged from a day on bear VAT (价外费用)."""
+
+    from_on: date
+    taxed: bool
+    """At the rates of the invoice on whose account it is owed; the tax is in the amount."""
+    reason: Reason
+    """The law it follows."""
+
+
+class AncillaryVatView(Outgoing, frozen=True):
+    id: UUID
+    from_on: date
+    taxed: bool
+    reason: str
     entered_by: str
     entered_at: datetime
 

@@ -207,6 +207,11 @@ class TermsTaken(Conflict):
     title = "There are other terms from that day on"
 
 
+class AncillaryVatTaken(Conflict):
+    code = "ancillary_vat_taken"
+    title = "It was said already how that day is taxed"
+
+
 class InterestAccrued(Conflict):
     code = "interest_accrued"
     title = "Interest was accrued for invoices due from that day on"
@@ -242,6 +247,7 @@ CONSTRAINTS = {
     "deposit_movement_from_its_payer": BadAllocation,
     "dunning_pause_party": NoSuchPayer,
     "dunning_pause_invoice": NoSuchReceivable,
+    "ancillary_vat_once": AncillaryVatTaken,
     "interest_terms_once": TermsTaken,
     "interest_terms_party": NoSuchPayer,
 }

@@ -66,8 +66,8 @@ async def lock(tx: Connection, receivable_ids: Sequence[UUID]) -> dict[UUID, Rec
 
 INSERT_RECEIVABLE = """
 INSERT INTO receivable (id, kind, invoice_id, number, party_id, currency, issued_on, due_on,
-                        amount, open_amount, changed_on, interest_settled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $7, true)
+                        amount, open_amount, vat_amount, changed_on, interest_settled)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $7, true)
 """
 
 
@@ -81,8 +81,9 @@ async def insert_receivable(
     issued_on: date,
     due_on: date,
     amount: int,
+    vat_amount: int,
 ) -> None:
-    """Something owed on account of an invoice."""
+    """Something owed on account of an invoice, with the VAT that is in it."""
     await tx.execute(
         INSERT_RECEIVABLE,
         receivable_id,
@@ -94,13 +95,14 @@ async def insert_receivable(
         issued_on,
         due_on,
         amount,
+        vat_amount,
     )
 
 
 # What was allocated and not taken back.
 VIEW = """
 SELECT receivable.id, kind, invoice_id, number, party_id, currency, issued_on, due_on, amount,
-       open_amount, automatic,
+       open_amount, vat_amount, automatic,
        coalesce(settled.written_off_amount, 0)::bigint AS written_off_amount,
        CASE WHEN open_amount > 0 AND due_on < $1 THEN due_on + 1 END AS overdue_since,
        CASE WHEN open_amount = 0 AND coalesce(settled.written_off_amount, 0) = 0

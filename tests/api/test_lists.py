@@ -36,6 +36,7 @@ LISTS = [
     "/v1/dunning-pauses",
     "/v1/interest-terms",
     "/v1/interest-accruals",
+    "/v1/ancillary-vat",
     "/v1/journal-entries",
     "/v1/accounting-periods",
     "/v1/routings",

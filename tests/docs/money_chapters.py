@@ -65,6 +65,10 @@ async def interest_is_agreed(staff: Voice, lessee_id: str) -> None:
     title = "four per ten thousand a day, after five days of grace"
     await staff.post(title, "/v1/interest-terms", terms)
     await staff.get("of one party", "/v1/interest-terms", party_id=lessee_id)
+    other = {"from_on": "2030-01-01", "taxed": False, "reason": "违约金不属于应税价款(示例)"}
+    title = "late interest is taxed as its invoice, until the law changes"
+    await staff.post(title, "/v1/ancillary-vat", other)
+    await staff.get("from which day on", "/v1/ancillary-vat")
 
 
 async def payments(
