@@ -5,7 +5,7 @@ of its own, and the credit is there again; it then waits for a hand.
 """
 
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
@@ -31,18 +31,17 @@ from schemas.receivables import RefundCreate, RefundView, ReversalCreate
 
 
 class Source(NamedTuple):
-    """What is paid back: of a payment or of a credit note, held."""
+    """What is paid back: a rest of a payment or of a credit note, held."""
 
-    payment_id: UUID | None
-    credit_id: UUID | None
+    kind: Literal["payment", "receivable"]
+    id: UUID
     party_id: UUID
     currency: str
     changed_on: date
 
-    @property
-    def account(self) -> str:
-        """Where the credit stands."""
-        return "receivable" if self.payment_id is None else "customer_credit"
+
+ACCOUNTS = {"payment": "customer_credit", "receivable": "receivable"}
+"""Where the credit stands."""
 
 
 INSERT = """
@@ -68,8 +67,8 @@ async def insert(
     """Write a refund with its posting and event."""
     refund_id: UUID = await tx.fetchval(
         INSERT,
-        source.payment_id,
-        source.credit_id,
+        source.id if source.kind == "payment" else None,
+        source.id if source.kind == "receivable" else None,
         source.party_id,
         source.currency,
         amount,
@@ -88,7 +87,7 @@ async def insert(
         currency=source.currency,
         posted_on=on,
         party_id=source.party_id,
-        amounts={source.account: amount, "cash": -amount},
+        amounts={ACCOUNTS[source.kind]: amount, "cash": -amount},
     )
     facts: dict[str, object] = {
         "on": on,
@@ -98,11 +97,8 @@ async def insert(
         "reverses_id": reverses_id,
         "reason": reason,
     }
-    subject = (
-        ("receivable", source.credit_id) if source.credit_id else ("payment", source.payment_id)
-    )
     kind = "credit.refunded" if reverses_id is None else "credit.refund_returned"
-    await events.append(tx, [Event(subject[0], subject[1], kind, facts)], actor=by, now=now)
+    await events.append(tx, [Event(source.kind, source.id, kind, facts)], actor=by, now=now)
     return await get(tx, refund_id)
 
 
@@ -117,7 +113,7 @@ async def of_payment(
     if data.amount > payment.unallocated_amount:
         message = f"{payment.unallocated_amount} is left, not {data.amount}"
         raise MoreThanLeft(message, left_amount=payment.unallocated_amount)
-    source = Source(payment_id, None, payment.payer_id, payment.currency, payment.changed_on)
+    source = Source("payment", payment_id, payment.payer_id, payment.currency, payment.changed_on)
     return await pay_back(tx, source, data, on, by=by, now=now)
 
 
@@ -139,7 +135,7 @@ async def of_credit(
             receivable_id=credit_id,
             open_amount=credit.open_amount,
         )
-    source = Source(None, credit_id, credit.party_id, credit.currency, credit.changed_on)
+    source = Source("receivable", credit_id, credit.party_id, credit.currency, credit.changed_on)
     return await pay_back(tx, source, data, on, by=by, now=now)
 
 
@@ -180,24 +176,31 @@ async def reverse(
     if refund.reverses_id is not None:
         raise NotReversible
     rules.refuse_before(on, refund.posted_on)
-    if refund.payment_id is not None:
-        changed_on = (await service.hold_payment(tx, refund.payment_id)).changed_on
-    else:
-        assert refund.credit_id is not None
-        changed_on = (await store.lock(tx, [refund.credit_id]))[refund.credit_id].changed_on
+    source = await held(tx, refund)
     if await tx.fetchval(REVERSED, refund_id):
         raise AlreadyReversed
     return await insert(
         tx,
-        Source(refund.payment_id, refund.credit_id, refund.party_id, refund.currency, changed_on),
+        source,
         -refund.amount,
-        max(on, changed_on),
+        max(on, source.changed_on),
         reference=refund.reference,
         reason=data.reason,
         reverses_id=refund_id,
         by=by,
         now=now,
     )
+
+
+async def held(tx: Connection, refund: RefundView) -> Source:
+    """What a refund was of, locked."""
+    payer = refund.party_id, refund.currency
+    if refund.payment_id is not None:
+        payment = await service.hold_payment(tx, refund.payment_id)
+        return Source("payment", payment.id, *payer, payment.changed_on)
+    assert refund.credit_id is not None
+    credit = (await store.lock(tx, [refund.credit_id]))[refund.credit_id]
+    return Source("receivable", credit.id, *payer, credit.changed_on)
 
 
 REVERSED = """
