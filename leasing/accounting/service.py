@@ -1,7 +1,8 @@
 """Leases in the lessor's books: classified, planned, posted month by month."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -17,8 +18,10 @@ from leasing.accounting.model import (
     LeaseLine,
     LinesDiffer,
     NotModified,
+    Plan,
     Stretch,
 )
+from leasing.accounting.rules import Balances
 from leasing.accounting.store import Decided, LeaseContract
 from leasing.contracts import rules as contracts
 from leasing.contracts.model import NoSuchContract
@@ -48,10 +51,23 @@ async def read_lines(
     billed = await store.billed(tx, contract.id, to_on)
     plans = await store.plans(tx, contract.id)
     decided = await store.classes(tx, contract.id)
+    given = rows, billed, plans, decided
+    return await asyncio.to_thread(lines_of, contract, *given, to_on, today)
+
+
+def lines_of(
+    contract: LeaseContract,
+    rows: Sequence[Record],
+    billed: Mapping[UUID, tuple[int, date]],
+    plans: Mapping[UUID, tuple[Plan, ...]],
+    decided: Mapping[UUID, Decided],
+    to_on: date,
+    today: date,
+) -> list[LeaseLine]:
     found = []
     for line_id, alike in groupby(rows, key=lambda row: row["line_id"]):
         parts = list(alike)
-        amount, billed_to = billed.get(line_id, (0, None))
+        amount, billed_to = billed.get(line_id) or (0, None)
         decision = decided.get(line_id)
         found.append(
             LeaseLine(
@@ -131,16 +147,10 @@ async def post_month(
     contract = await store.contract(tx, contract_id)
     assert contract is not None
     before = await read_lines(tx, contract, to_on, civil_date(now))
-    lines = [with_plan(line, to_on) for line in before]
-    made = [
-        (line.line_id, len(line.plans), line.plans[-1])
-        for line, old in zip(lines, before, strict=True)
-        if len(line.plans) > len(old.plans)
-    ]
+    # Of a large contract this takes seconds, in which others are served.
+    made, balances, settled = await asyncio.to_thread(reckon, before, to_on)
     if made:
         await store.insert_plans(tx, contract_id, made)
-    balances = rules.total(rules.balances(line, to_on) for line in lines)
-    settled = all(rules.finished(line, to_on) for line in lines)
     month_id = await store.insert_month(tx, contract_id, month, balances, settled)
     moved = rules.difference(balances, last["balances"] if last else {})
     if moved:
@@ -158,6 +168,21 @@ async def post_month(
     noted = Event("lease_month", month_id, "lease_month.posted", facts)
     await events.append(tx, [noted], actor=by, now=now)
     return True
+
+
+def reckon(
+    before: Sequence[LeaseLine], to_on: date
+) -> tuple[list[tuple[UUID, int, Plan]], Balances, bool]:
+    """The plans that lines lack, each with its line and number; what the lines should have posted;
+    and whether nothing will change any more."""
+    lines = [with_plan(line, to_on) for line in before]
+    made = [
+        (line.line_id, len(line.plans), line.plans[-1])
+        for line, old in zip(lines, before, strict=True)
+        if len(line.plans) > len(old.plans)
+    ]
+    balances = rules.total(rules.balances(line, to_on) for line in lines)
+    return made, balances, all(rules.finished(line, to_on) for line in lines)
 
 
 # Classification
