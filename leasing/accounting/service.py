@@ -29,9 +29,11 @@ from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.errors import FieldError
+from leasing.kit.money import half_up
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date, month_of
 from leasing.ledger import service as ledger
+from leasing.pricing import periods
 from schemas.accounting import (
     LeaseClass,
     LeaseClassificationCreate,
@@ -39,6 +41,7 @@ from schemas.accounting import (
     LeaseMonthView,
     LeaseScheduleView,
 )
+from schemas.contracts import BillingFrequency
 
 # What lines owe
 
@@ -102,7 +105,8 @@ def basis_of(parts: Sequence[Record], contract: LeaseContract, to_on: date, toda
 
 def stretches(part: Record, contract: LeaseContract, to_on: date, today: date) -> Iterator[Stretch]:
     """A stretch as it is agreed, cut where its escalator will change the rent. Of days that are
-    past, the contract itself says what was taken."""
+    past, the contract itself says what was taken. Income is spread over calendar months, whatever
+    the period that a rent is for."""
     if part["from_on"] >= to_on:
         return
     coming = [
@@ -121,8 +125,19 @@ def stretches(part: Record, contract: LeaseContract, to_on: date, today: date) -
         for on in coming
     ]
     days = [part["from_on"], *coming, to_on]
+    frequency = BillingFrequency(part["billing_frequency"])
     for start, end, rent in zip(days, days[1:], rents, strict=False):
-        yield Stretch(start, end, rent, part["vat_percent"])
+        yield Stretch(start, end, monthly_rent(rent, frequency), part["vat_percent"])
+
+
+def monthly_rent(rent_amount: int, frequency: BillingFrequency) -> int:
+    """
+    >>> monthly_rent(100_000, BillingFrequency.QUARTERLY)
+    33333
+    >>> monthly_rent(12_000, BillingFrequency.WEEKLY)
+    52000
+    """
+    return half_up(rent_amount / periods.months(contracts.FREQUENCIES[frequency]))
 
 
 def with_plan(line: LeaseLine, to_on: date) -> LeaseLine:
