@@ -210,17 +210,33 @@ class FirstBy(StrEnum):
     KIND = "kind"
 
 
+class DebtKind(StrEnum):
+    """What money may pay first. Lines of invoices are told apart by what they are for."""
+
+    DUNNING_FEE = "dunning_fee"
+    INTEREST = "interest"
+    INVOICE = "invoice"
+    """Lines of invoices that are not named otherwise."""
+    FEES = "fees"
+    """Services, one-off fees, damages, ending early."""
+    USAGE = "usage"
+    RENT = "rent"
+    SALES = "sales"
+    """Packs that were bought."""
+
+
 class AllocationOrderPut(Incoming, frozen=True, kw_only=True):
     first: FirstBy
     """The oldest due first and of one day by kind, or kind by kind and of each the oldest."""
-    kinds: Annotated[list[ReceivableKind], Meta(max_length=3)]
-    """Those that are not named come last."""
+    kinds: Annotated[list[DebtKind], Meta(max_length=7)]
+    """Those that are not named come last. A deposit is nothing that is owed: it is received out of
+    what is left over."""
 
 
 class AllocationOrderView(Outgoing, frozen=True):
     party_id: UUID
     first: FirstBy
-    kinds: list[ReceivableKind]
+    kinds: list[DebtKind]
 
 
 # --- Deposits ---------------------------------------------------------------------------------
