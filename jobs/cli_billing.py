@@ -28,6 +28,7 @@ LOOK_EVERY_S = 0.5
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
 @click.option("--max-invoices", type=click.IntRange(1), help="More stop the run; 100,000.")
 @click.option("--approve", metavar="REASON", help="Let a run go on that stopped.")
+@click.option("--discard", metavar="REASON", help="Give up the drafts of a run; nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def run_billing(
     as_of: datetime,
@@ -36,6 +37,7 @@ def run_billing(
     workers: int,
     max_invoices: int | None,
     approve: str | None,
+    discard: str | None,
     as_json: bool,
 ) -> None:
     """Bill what is due on a day and not billed yet. Doing it twice changes nothing."""
@@ -48,6 +50,10 @@ def run_billing(
             click.echo(json.encode(preview).decode())
         else:
             show_preview(preview)
+        return
+    if discard is not None:
+        run(discarded(on, customer, discard))
+        say(f"billing as of {on}: the drafts were discarded; the next run bills what is due")
         return
     found = run(billed(on, customer, workers, max_invoices, approve))
     if as_json:
@@ -79,6 +85,17 @@ async def previewed(on: date, customer: UUID | None) -> "BillingPreview":
         # Everybody's bill may take longer than one statement of the service.
         await tx.execute("SET LOCAL statement_timeout = 0")
         return await preview.run(tx, on, customer, await clock.now(tx))
+
+
+async def discarded(on: date, customer: UUID | None, reason: str) -> None:
+    from leasing.billing import discarding, runs
+    from leasing.db import clock
+
+    async with database() as db, db.transaction() as tx:
+        run_id = await runs.find(tx, on, customer)
+        if run_id is None:
+            raise click.ClickException(f"there is no billing run as of {on}")
+        await discarding.run(tx, run_id, reason, by="operator", now=await clock.now(tx))
 
 
 async def billed(
@@ -202,7 +219,10 @@ def show_run(on: date, found: "BillingRunDetail | None") -> None:
         f"{found.held_lines:,} lines held"
     )
     if found.stopped_because:
-        say(f"it stopped because {found.stopped_because}; --approve REASON lets it go on")
+        say(
+            f"it stopped because {found.stopped_because}; --approve REASON lets it go on, "
+            "--discard REASON gives it up"
+        )
 
 
 def show_preview(found: "BillingPreview") -> None:

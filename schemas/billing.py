@@ -25,6 +25,8 @@ class RunState(StrEnum):
     STOPPED = "stopped"
     """It waits for a person."""
     DONE = "done"
+    DISCARDED = "discarded"
+    """Its drafts were given up. A run of the same day begins anew."""
 
 
 class Stage(StrEnum):
@@ -295,6 +297,10 @@ class DisputeView(Outgoing, frozen=True):
 
 
 class Approval(Incoming, frozen=True, kw_only=True):
+    reason: Name
+
+
+class Discard(Incoming, frozen=True, kw_only=True):
     reason: Name
 
 

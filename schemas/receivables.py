@@ -51,6 +51,8 @@ class ReceivableView(Outgoing, frozen=True):
     """Negative when it is credit."""
     open_amount: int
     """What is not settled of it; of credit what is not used, negative."""
+    vat_amount: int | None
+    """The VAT in late interest and fees; an invoice says its own."""
     written_off_amount: int
     overdue_since: date | None
     """The first day on which it was late, while something is open."""
@@ -175,22 +177,66 @@ class CreditApplied(Outgoing, frozen=True):
     allocations: list[AllocationView]
 
 
+class RefundCreate(Incoming, frozen=True, kw_only=True):
+    """Credit paid back in money."""
+
+    amount: PositiveAmount
+    reference: Name
+    """The bank's own; a party's second refund with it is refused."""
+    reason: Reason
+    refunded_on: date | None = None
+    """Today if not given."""
+
+
+class RefundView(Outgoing, frozen=True):
+    id: UUID
+    payment_id: UUID | None
+    """The payment that left it over, or the credit note: one of the two."""
+    credit_id: UUID | None
+    party_id: UUID
+    currency: str
+    amount: int
+    """Negative when the transfer came back."""
+    posted_on: date
+    reference: str
+    reason: str
+    reverses_id: UUID | None
+    entered_by: str
+    entered_at: datetime
+
+
 class FirstBy(StrEnum):
     DUE = "due"
     KIND = "kind"
 
 
+class DebtKind(StrEnum):
+    """What money may pay first. Lines of invoices are told apart by what they are for."""
+
+    DUNNING_FEE = "dunning_fee"
+    INTEREST = "interest"
+    INVOICE = "invoice"
+    """Lines of invoices that are not named otherwise."""
+    FEES = "fees"
+    """Services, one-off fees, damages, ending early."""
+    USAGE = "usage"
+    RENT = "rent"
+    SALES = "sales"
+    """Packs that were bought."""
+
+
 class AllocationOrderPut(Incoming, frozen=True, kw_only=True):
     first: FirstBy
     """The oldest due first and of one day by kind, or kind by kind and of each the oldest."""
-    kinds: Annotated[list[ReceivableKind], Meta(max_length=3)]
-    """Those that are not named come last."""
+    kinds: Annotated[list[DebtKind], Meta(max_length=7)]
+    """Those that are not named come last. A deposit is nothing that is owed: it is received out of
+    what is left over."""
 
 
 class AllocationOrderView(Outgoing, frozen=True):
     party_id: UUID
     first: FirstBy
-    kinds: list[ReceivableKind]
+    kinds: list[DebtKind]
 
 
 # --- Deposits ---------------------------------------------------------------------------------
@@ -356,6 +402,25 @@ class InterestTermsView(Outgoing, frozen=True):
     entered_at: datetime
 
 
+class AncillaryVatCreate(Incoming, frozen=True, kw_only=True):
+    """Whether late interest and fees that are charged from a day on bear VAT (价外费用)."""
+
+    from_on: date
+    taxed: bool
+    """At the rates of the invoice on whose account it is owed; the tax is in the amount."""
+    reason: Reason
+    """The law it follows."""
+
+
+class AncillaryVatView(Outgoing, frozen=True):
+    id: UUID
+    from_on: date
+    taxed: bool
+    reason: str
+    entered_by: str
+    entered_at: datetime
+
+
 class InterestAccrualView(Outgoing, frozen=True):
     """Late interest of an invoice in a month, or a correction of months before."""
 
@@ -386,6 +451,8 @@ class StatementLineKind(StrEnum):
     PAYMENT = "payment"
     BOUNCED_PAYMENT = "bounced_payment"
     WRITE_OFF = "write_off"
+    REFUND = "refund"
+    """Credit paid back, or there again when the transfer came back."""
     DEPOSIT_USED = "deposit_used"
     DEPOSIT_RECEIVED = "deposit_received"
     """Out of a payment: it pays no invoice."""

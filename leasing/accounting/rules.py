@@ -12,10 +12,11 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from math import lcm
 from typing import NamedTuple
 
 from leasing.accounting.model import Basis, Finance, LeaseLine, Plan, Stretch, Values
-from leasing.kit.money import half_up, prorate
+from leasing.kit.money import allocate, half_up, prorate
 from leasing.kit.time import month_of
 from leasing.pricing.amortisation import (
     Row,
@@ -23,7 +24,6 @@ from leasing.pricing.amortisation import (
     implied_rate,
     periodic_rate,
     present_value,
-    straight_line,
 )
 from schemas.accounting import LeaseClass
 
@@ -38,15 +38,27 @@ RELEASED_TO = {"bought_out": "gain_on_lease", "lost": "gain_on_lease"}
 
 
 class Month(NamedTuple):
-    """Days of a calendar month from a day on: what is owed for them without VAT, and how much of
-    the month they are: those with rent, and all."""
+    """Days of a calendar month from a day on: what is owed for them without VAT, on how many of
+    them rent is owed, and how many the whole month has."""
 
     from_on: date
     to_on: date
     amount: int
     days: int
-    share: Fraction
-    elapsed: Fraction
+    length: int
+
+    @property
+    def weight(self) -> int:
+        """The days with rent as a part of the whole month, by a measure that all months share."""
+        return self.days * (ALL_LENGTHS // self.length)
+
+    @property
+    def elapsed(self) -> Fraction:
+        """All the days as a part of the whole month."""
+        return Fraction((self.to_on - self.from_on).days, self.length)
+
+
+ALL_LENGTHS = lcm(28, 29, 30, 31)
 
 
 @lru_cache(ALIKE)
@@ -64,8 +76,7 @@ def by_month(basis: Basis, from_on: date) -> tuple[Month, ...]:
             if used > 0:
                 days += used
                 amount += net(prorate(one.rent_amount, used, length), one.vat_percent)
-        share, elapsed = Fraction(days, length), Fraction((end - start).days, length)
-        found.append(Month(start, end, amount, days, share, elapsed))
+        found.append(Month(start, end, amount, days, length))
         start = end
     return tuple(found)
 
@@ -135,8 +146,9 @@ def earnings(plan: Plan) -> tuple[Earned, ...]:
     left = owed(plan.basis) - plan.recognised_amount
     if not any(month.days for month in months):
         return ()
-    spread = straight_line([left] + [0] * (len(months) - 1), [month.share for month in months])
-    return tuple(Earned(month, row.income, 0) for month, row in zip(months, spread, strict=True))
+    # The same in every whole month (`amortisation.straight_line`, without its running balance).
+    spread = allocate(left, [month.weight for month in months])
+    return tuple(Earned(month, income, 0) for month, income in zip(months, spread, strict=True))
 
 
 def amortised(finance: Finance, months: Sequence[Month]) -> list[Row]:

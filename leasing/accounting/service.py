@@ -1,7 +1,8 @@
 """Leases in the lessor's books: classified, planned, posted month by month."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -17,8 +18,10 @@ from leasing.accounting.model import (
     LeaseLine,
     LinesDiffer,
     NotModified,
+    Plan,
     Stretch,
 )
+from leasing.accounting.rules import Balances
 from leasing.accounting.store import Decided, LeaseContract
 from leasing.contracts import rules as contracts
 from leasing.contracts.model import NoSuchContract
@@ -26,9 +29,11 @@ from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.errors import FieldError
+from leasing.kit.money import half_up
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date, month_of
 from leasing.ledger import service as ledger
+from leasing.pricing import periods
 from schemas.accounting import (
     LeaseClass,
     LeaseClassificationCreate,
@@ -36,6 +41,7 @@ from schemas.accounting import (
     LeaseMonthView,
     LeaseScheduleView,
 )
+from schemas.contracts import BillingFrequency
 
 # What lines owe
 
@@ -48,10 +54,23 @@ async def read_lines(
     billed = await store.billed(tx, contract.id, to_on)
     plans = await store.plans(tx, contract.id)
     decided = await store.classes(tx, contract.id)
+    given = rows, billed, plans, decided
+    return await asyncio.to_thread(lines_of, contract, *given, to_on, today)
+
+
+def lines_of(
+    contract: LeaseContract,
+    rows: Sequence[Record],
+    billed: Mapping[UUID, tuple[int, date]],
+    plans: Mapping[UUID, tuple[Plan, ...]],
+    decided: Mapping[UUID, Decided],
+    to_on: date,
+    today: date,
+) -> list[LeaseLine]:
     found = []
     for line_id, alike in groupby(rows, key=lambda row: row["line_id"]):
         parts = list(alike)
-        amount, billed_to = billed.get(line_id, (0, None))
+        amount, billed_to = billed.get(line_id) or (0, None)
         decision = decided.get(line_id)
         found.append(
             LeaseLine(
@@ -86,7 +105,8 @@ def basis_of(parts: Sequence[Record], contract: LeaseContract, to_on: date, toda
 
 def stretches(part: Record, contract: LeaseContract, to_on: date, today: date) -> Iterator[Stretch]:
     """A stretch as it is agreed, cut where its escalator will change the rent. Of days that are
-    past, the contract itself says what was taken."""
+    past, the contract itself says what was taken. Income is spread over calendar months, whatever
+    the period that a rent is for."""
     if part["from_on"] >= to_on:
         return
     coming = [
@@ -105,8 +125,19 @@ def stretches(part: Record, contract: LeaseContract, to_on: date, today: date) -
         for on in coming
     ]
     days = [part["from_on"], *coming, to_on]
+    frequency = BillingFrequency(part["billing_frequency"])
     for start, end, rent in zip(days, days[1:], rents, strict=False):
-        yield Stretch(start, end, rent, part["vat_percent"])
+        yield Stretch(start, end, monthly_rent(rent, frequency), part["vat_percent"])
+
+
+def monthly_rent(rent_amount: int, frequency: BillingFrequency) -> int:
+    """
+    >>> monthly_rent(100_000, BillingFrequency.QUARTERLY)
+    33333
+    >>> monthly_rent(12_000, BillingFrequency.WEEKLY)
+    52000
+    """
+    return half_up(rent_amount / periods.months(contracts.FREQUENCIES[frequency]))
 
 
 def with_plan(line: LeaseLine, to_on: date) -> LeaseLine:
@@ -131,16 +162,10 @@ async def post_month(
     contract = await store.contract(tx, contract_id)
     assert contract is not None
     before = await read_lines(tx, contract, to_on, civil_date(now))
-    lines = [with_plan(line, to_on) for line in before]
-    made = [
-        (line.line_id, len(line.plans), line.plans[-1])
-        for line, old in zip(lines, before, strict=True)
-        if len(line.plans) > len(old.plans)
-    ]
+    # Of a large contract this takes seconds, in which others are served.
+    made, balances, settled = await asyncio.to_thread(reckon, before, to_on)
     if made:
         await store.insert_plans(tx, contract_id, made)
-    balances = rules.total(rules.balances(line, to_on) for line in lines)
-    settled = all(rules.finished(line, to_on) for line in lines)
     month_id = await store.insert_month(tx, contract_id, month, balances, settled)
     moved = rules.difference(balances, last["balances"] if last else {})
     if moved:
@@ -158,6 +183,21 @@ async def post_month(
     noted = Event("lease_month", month_id, "lease_month.posted", facts)
     await events.append(tx, [noted], actor=by, now=now)
     return True
+
+
+def reckon(
+    before: Sequence[LeaseLine], to_on: date
+) -> tuple[list[tuple[UUID, int, Plan]], Balances, bool]:
+    """The plans that lines lack, each with its line and number; what the lines should have posted;
+    and whether nothing will change any more."""
+    lines = [with_plan(line, to_on) for line in before]
+    made = [
+        (line.line_id, len(line.plans), line.plans[-1])
+        for line, old in zip(lines, before, strict=True)
+        if len(line.plans) > len(old.plans)
+    ]
+    balances = rules.total(rules.balances(line, to_on) for line in lines)
+    return made, balances, all(rules.finished(line, to_on) for line in lines)
 
 
 # Classification

@@ -114,15 +114,16 @@ SELECT lease_line.id AS line_id,
        segment.rent_amount,
        segment.base_rent_amount,
        segment.base_from_on,
+       segment.billing_frequency,
        CASE segment.vat_mode WHEN 'inclusive' THEN segment.vat_percent END AS vat_percent
   FROM lease_line
   LEFT JOIN LATERAL (
          SELECT stay.during * position.during * terms.during AS days,
                 position.rated_capacity_mah,
-                monthly_rent(position.rent_amount, terms.billing_frequency) AS rent_amount,
-                monthly_rent(position.base_rent_amount, terms.billing_frequency)
-                  AS base_rent_amount,
+                position.rent_amount,
+                position.base_rent_amount,
                 position.base_from_on,
+                terms.billing_frequency,
                 terms.vat_mode,
                 terms.vat_percent
            FROM line_revision AS position
@@ -142,7 +143,8 @@ SELECT lease_line.id AS line_id,
 
 
 async def lines(tx: Connection, contract_id: UUID, started_before: date | None) -> list[Record]:
-    """Lines of a contract and the days on which they owe rent, a row for each stretch."""
+    """Lines of a contract and the days on which they owe rent, a row for each stretch. Rents are of
+    a billing period."""
     return await tx.fetch(LINES, contract_id, started_before)
 
 

@@ -7,6 +7,7 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.billing import (
+    discarding,
     disputes,
     explaining,
     gate,
@@ -46,6 +47,7 @@ from schemas.billing import (
     BillingRunView,
     ChargeView,
     CreditNoteCreate,
+    Discard,
     DisputeAnswer,
     DisputeCreate,
     DisputeState,
@@ -157,6 +159,16 @@ async def approve_billing_run(
     return await detail(tx, run_id)
 
 
+@post("/billing-runs/{run_id:uuid}/discard", status_code=200, responses=when_posting(404))
+async def discard_billing_run(
+    tx: Tx, caller: By, now: Now, run_id: FromPath[UUID], data: JSONBody[Discard]
+) -> BillingRunDetail:
+    """Give up the drafts of a run of which nothing is final. What is due is billed by the next
+    run, of the same day or a later one."""
+    await discarding.run(tx, run_id, data.reason, by=str(caller), now=now)
+    return await detail(tx, run_id)
+
+
 @get("/invoices", opt={"access": CUSTOMERS}, responses=when_reading())
 async def list_invoices(
     tx: Tx,
@@ -225,6 +237,17 @@ async def approve_invoice(
     """Make a draft final that was held because it is many times the last invoice."""
     await issuing.approve(tx, invoice_id, data.reason, by=str(caller), now=now, on=civil_date(now))
     return await issuing.get(tx, invoice_id)
+
+
+@post("/invoices/{invoice_id:uuid}/discard", status_code=200, responses=when_posting(404))
+async def discard_invoice(
+    tx: Tx, caller: By, now: Now, invoice_id: FromPath[UUID], data: JSONBody[Discard]
+) -> InvoiceView:
+    """Give up a draft that was held; the answer is how it last looked. Its contracts are billed
+    anew by the next run."""
+    last = await issuing.get(tx, invoice_id)
+    await discarding.invoice(tx, invoice_id, data.reason, by=str(caller), now=now)
+    return last
 
 
 @post("/invoices/{invoice_id:uuid}/credit-notes", responses=when_posting(404))
@@ -308,10 +331,12 @@ HANDLERS = [
     preview_next_bill,
     preview_amendment,
     approve_billing_run,
+    discard_billing_run,
     list_invoices,
     get_invoice,
     list_invoice_lines,
     list_party_charges,
     approve_invoice,
+    discard_invoice,
     credit_invoice,
 ]

@@ -251,6 +251,11 @@ class NotHeld(Conflict):
     title = "Nothing waits for an approval"
 
 
+class DraftInUse(Conflict):
+    code = "draft_in_use"
+    title = "Another bill has taken a part of the draft back"
+
+
 class TooManyPeriods(Conflict):
     code = "too_many_periods"
     title = "A line owes more periods than are billed at once"

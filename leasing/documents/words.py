@@ -95,6 +95,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "payment": ("Payment", "收款"),
     "bounced_payment": ("Bounced payment", "退票"),
     "write_off": ("Write-off", "核销"),
+    "refund": ("Refund", "退款"),
     "deposit_used": ("Deposit used", "保证金抵扣"),
     "deposit_received": ("Deposit received", "转入保证金"),
     "open": ("Open on", "未结款项截至"),

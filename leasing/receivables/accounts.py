@@ -49,6 +49,9 @@ SELECT allocation.posted_on, allocation.id, receivable.number, NULL, -allocation
   JOIN receivable ON receivable.id = receivable_id
  WHERE source IN ('deposit', 'write_off')
  UNION ALL
+SELECT posted_on, id, reference, NULL, amount, party_id, currency, 'refund'
+  FROM refund
+ UNION ALL
 SELECT deposit_movement.posted_on, deposit_movement.id, reference, NULL,
        deposit_movement.amount, party_id, deposit_movement.currency, 'deposit_received'
   FROM deposit_movement
@@ -180,6 +183,10 @@ SELECT currency,
                  AND posted_on <= $1)
            + (SELECT coalesce(sum(allocation.amount), 0)
                 FROM allocation
+               WHERE credit_id = receivable.id
+                 AND posted_on <= $1)
+           + (SELECT coalesce(sum(refund.amount), 0)
+                FROM refund
                WHERE credit_id = receivable.id
                  AND posted_on <= $1))::bigint AS open_amount
   FROM receivable

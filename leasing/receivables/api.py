@@ -18,7 +18,7 @@ from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_putting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
-from leasing.receivables import accounts, reversals, service, store
+from leasing.receivables import accounts, refunds, reversals, service, store
 from schemas.batches import BatchView
 from schemas.documents import DocumentLanguage, StatementFormat
 from schemas.receivables import (
@@ -34,6 +34,8 @@ from schemas.receivables import (
     PaymentCreate,
     PaymentView,
     ReceivableView,
+    RefundCreate,
+    RefundView,
     ReversalCreate,
     StatementView,
     WriteOffCreate,
@@ -143,6 +145,43 @@ async def bounce_payment(
 ) -> PaymentView:
     """The bank took a payment back: what it paid is open again."""
     return await reversals.bounce(tx, payment_id, data, by=str(caller), now=now)
+
+
+@post("/payments/{payment_id:uuid}/refunds", responses=when_posting(404))
+async def refund_payment(
+    tx: Tx, caller: By, now: Now, payment_id: FromPath[UUID], data: JSONBody[RefundCreate]
+) -> RefundView:
+    """Pay back in money what a payment left over."""
+    return await refunds.of_payment(tx, payment_id, data, by=str(caller), now=now)
+
+
+@post("/receivables/{receivable_id:uuid}/refunds", responses=when_posting(404))
+async def refund_credit_note(
+    tx: Tx, caller: By, now: Now, receivable_id: FromPath[UUID], data: JSONBody[RefundCreate]
+) -> RefundView:
+    """Pay back in money what is left of a credit note."""
+    return await refunds.of_credit(tx, receivable_id, data, by=str(caller), now=now)
+
+
+@get("/refunds", opt={"access": CUSTOMERS}, responses=when_reading())
+async def list_refunds(
+    tx: Tx,
+    party_id: FromQuery[UUID | None] = None,
+    payment_id: FromQuery[UUID | None] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[RefundView]:
+    """Credit that was paid back, in the order of entry."""
+    rows = await refunds.after(tx, after_id(cursor), party_id, payment_id, limit + 1)
+    return page_by_id(convert_all(rows, RefundView), limit)
+
+
+@post("/refunds/{refund_id:uuid}/reversal", responses=when_posting(404))
+async def reverse_refund(
+    tx: Tx, caller: By, now: Now, refund_id: FromPath[UUID], data: JSONBody[ReversalCreate]
+) -> RefundView:
+    """The transfer came back: the credit is there again, and waits for a hand."""
+    return await refunds.reverse(tx, refund_id, data, by=str(caller), now=now)
 
 
 @get("/allocations", opt={"access": CUSTOMERS}, responses=when_reading())
@@ -264,6 +303,10 @@ HANDLERS = [
     get_payment,
     allocate_payment,
     bounce_payment,
+    refund_payment,
+    refund_credit_note,
+    list_refunds,
+    reverse_refund,
     list_allocations,
     reverse_allocation,
     apply_party_credit,

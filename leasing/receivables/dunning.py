@@ -20,7 +20,8 @@ from leasing.kit.errors import FieldError
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.ledger import service as ledger
-from leasing.receivables import rules, store
+from leasing.receivables import ancillary, rules, store
+from leasing.receivables.ancillary import Taxation
 from leasing.receivables.model import BadPause, BadSteps, NoSuchPause, PauseOver, Receivable
 from schemas.receivables import (
     DunningPauseCreate,
@@ -207,12 +208,13 @@ async def note_all(
         now,
     )
     by_id = {one.id: one for one, _ in reached}
+    taxation = await ancillary.taxation(tx, list(by_id))
     noted = []
     for row in made:
         receivable, step = by_id[row["receivable_id"]], found[row["step_id"]]
         charged = step.fee_amount is not None and step.fee_currency == receivable.currency
         if charged:
-            await charge(tx, row["id"], receivable, step, as_of)
+            await charge(tx, row["id"], receivable, step, as_of, taxation)
         facts: dict[str, object] = {
             "on": as_of,
             "step": step.number,
@@ -227,10 +229,16 @@ async def note_all(
 
 
 async def charge(
-    tx: Connection, notice_id: UUID, of: Receivable, step: DunningStepView, on: date
+    tx: Connection,
+    notice_id: UUID,
+    of: Receivable,
+    step: DunningStepView,
+    on: date,
+    taxation: Taxation,
 ) -> None:
     """The fee of a step is owed at once."""
     assert step.fee_amount is not None
+    vat_amount = taxation.vat(of.id, step.fee_amount, on)
     await store.insert_receivable(
         tx,
         notice_id,
@@ -240,6 +248,7 @@ async def charge(
         issued_on=on,
         due_on=on,
         amount=step.fee_amount,
+        vat_amount=vat_amount,
     )
     await ledger.post(
         tx,
@@ -249,7 +258,7 @@ async def charge(
         currency=of.currency,
         posted_on=on,
         party_id=of.party_id,
-        amounts={"receivable": step.fee_amount, "revenue_fees": -step.fee_amount},
+        amounts=ancillary.entry(step.fee_amount, vat_amount, "revenue_fees"),
     )
 
 

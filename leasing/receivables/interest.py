@@ -25,7 +25,8 @@ from leasing.events.store import Event
 from leasing.kit.rows import convert
 from leasing.kit.time import month_of
 from leasing.ledger import service as ledger
-from leasing.receivables import rules, service, store
+from leasing.receivables import ancillary, rules, service, store
+from leasing.receivables.ancillary import Taxation
 from leasing.receivables.model import InterestAccrued, InterestTerms, Receivable
 from schemas.receivables import InterestTermsCreate, InterestTermsView, ReceivableKind
 
@@ -287,10 +288,11 @@ async def write(tx: Connection, rows: Sequence[Written], *, by: str, now: dateti
             now,
         )
     ]
+    taxation = await ancillary.taxation(tx, [invoice.id for invoice, _, _ in rows])
     facts = []
     for id_, (invoice, _, row) in zip(ids, rows, strict=True):
         if row.amount != 0:
-            await owe(tx, id_, invoice, row)
+            await owe(tx, id_, invoice, row, taxation)
             facts.append(event_of(id_, invoice, row))
     await events.append(tx, facts, actor=by, now=now)
     for id_, (invoice, _, row) in zip(ids, rows, strict=True):
@@ -298,7 +300,10 @@ async def write(tx: Connection, rows: Sequence[Written], *, by: str, now: dateti
             await give_back(tx, invoice.id, id_, by=by, now=now)
 
 
-async def owe(tx: Connection, accrual_id: UUID, invoice: Receivable, row: Accrual) -> None:
+async def owe(
+    tx: Connection, accrual_id: UUID, invoice: Receivable, row: Accrual, taxation: Taxation
+) -> None:
+    vat_amount = taxation.vat(invoice.id, row.amount, row.posted_on)
     suffix = f"/{row.month:%Y-%m}" + (f"/{row.correction}" if row.correction else "")
     await store.insert_receivable(
         tx,
@@ -309,6 +314,7 @@ async def owe(tx: Connection, accrual_id: UUID, invoice: Receivable, row: Accrua
         issued_on=row.posted_on,
         due_on=row.posted_on,
         amount=row.amount,
+        vat_amount=vat_amount,
     )
     await ledger.post(
         tx,
@@ -318,7 +324,7 @@ async def owe(tx: Connection, accrual_id: UUID, invoice: Receivable, row: Accrua
         currency=invoice.currency,
         posted_on=row.posted_on,
         party_id=invoice.party_id,
-        amounts={"receivable": row.amount, "revenue_interest": -row.amount},
+        amounts=ancillary.entry(row.amount, vat_amount, "revenue_interest"),
     )
 
 

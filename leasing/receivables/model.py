@@ -122,6 +122,21 @@ class MoreThanLeft(Conflict):
     title = "More than is left of the payment"
 
 
+class PaymentRefunded(Conflict):
+    code = "payment_refunded"
+    title = "A part of the payment was paid back: that comes back first"
+
+
+class NoSuchRefund(NotFound):
+    code = "refund_not_found"
+    title = "There is no such refund"
+
+
+class RefundTaken(Conflict):
+    code = "refund_reference_taken"
+    title = "The party has another refund with this reference"
+
+
 class NotCredit(Conflict):
     code = "not_credit"
     title = "Only credit can be used for something else"
@@ -192,6 +207,11 @@ class TermsTaken(Conflict):
     title = "There are other terms from that day on"
 
 
+class AncillaryVatTaken(Conflict):
+    code = "ancillary_vat_taken"
+    title = "It was said already how that day is taxed"
+
+
 class InterestAccrued(Conflict):
     code = "interest_accrued"
     title = "Interest was accrued for invoices due from that day on"
@@ -219,11 +239,15 @@ CONSTRAINTS = {
     "allocation_from_its_deposit": BadAllocation,
     "posted_in_order": PostedInOrder,
     "payment_fixed": PaymentBounced,
+    "refund_reversed_once": AlreadyReversed,
+    "refund_reference_once": RefundTaken,
+    "refund_of_credit": NotCredit,
     "deposit_held": MoreThanHeld,
     "deposit_movement_reversed_once": AlreadyReversed,
     "deposit_movement_from_its_payer": BadAllocation,
     "dunning_pause_party": NoSuchPayer,
     "dunning_pause_invoice": NoSuchReceivable,
+    "ancillary_vat_once": AncillaryVatTaken,
     "interest_terms_once": TermsTaken,
     "interest_terms_party": NoSuchPayer,
 }

@@ -12,8 +12,14 @@ from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
 from leasing.kit.time import civil_date
 from leasing.ledger import service as ledger
-from leasing.receivables import deposits, rules, service, store
-from leasing.receivables.model import Allocation, NoSuchAllocation, NotReversible, Payment
+from leasing.receivables import deposits, refunds, rules, service, store
+from leasing.receivables.model import (
+    Allocation,
+    NoSuchAllocation,
+    NotReversible,
+    Payment,
+    PaymentRefunded,
+)
 from schemas.receivables import (
     AllocationSource,
     AllocationView,
@@ -73,12 +79,15 @@ def mirrored(row: Record, on: date, reason: str) -> Allocation:
 async def bounce(
     tx: Connection, payment_id: UUID, data: BounceCreate, *, by: str, now: datetime
 ) -> PaymentView:
-    """The bank took a payment back: so is all that it paid, also deposits."""
+    """The bank took a payment back: so is all that it paid, also deposits. What was refunded of it
+    is money of ours that went out, and no credit: raises `PaymentRefunded`."""
     today = civil_date(now)
     on = data.bounced_on or today
     refuse_future(on, today, "bounced_on")
     payment = await service.hold_payment(tx, payment_id)
     rules.refuse_before(on, payment.received_on)
+    if refunded := await refunds.refunded_of(tx, payment_id):
+        raise PaymentRefunded(f"{refunded} of it was paid back")
     movements = await deposits.live_of_payment(tx, payment_id)
     held = await deposits.lock(tx, [row["contract_id"] for row in movements])
     rows = await store.live_of_payment(tx, payment_id)

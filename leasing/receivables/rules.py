@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from leasing.kit.errors import FieldError
-from leasing.kit.money import percent_of
+from leasing.kit.money import allocate, percent_of
 from leasing.pricing import calendars, receivables
 from leasing.pricing.calendars import Convention, IsBusinessDay
 from leasing.receivables.model import (
@@ -23,8 +23,8 @@ from leasing.receivables.model import (
 from schemas.receivables import (
     AllocationRow,
     DayKind,
+    DebtKind,
     FirstBy,
-    ReceivableKind,
 )
 
 
@@ -32,12 +32,24 @@ class Order(NamedTuple):
     """In which order a payer's money pays what it owes."""
 
     first: FirstBy = FirstBy.DUE
-    kinds: Sequence[ReceivableKind] = (
+    kinds: Sequence[DebtKind] = (
         # Costs, then interest, then what is owed itself (Civil Code Art. 561).
-        ReceivableKind.DUNNING_FEE,
-        ReceivableKind.INTEREST,
-        ReceivableKind.INVOICE,
+        DebtKind.DUNNING_FEE,
+        DebtKind.INTEREST,
+        DebtKind.INVOICE,
     )
+
+    @property
+    def by_line(self) -> bool:
+        """Whether lines of invoices are told apart."""
+        return not LINES.isdisjoint(self.kinds)
+
+
+LINES = {DebtKind.FEES, DebtKind.USAGE, DebtKind.RENT, DebtKind.SALES}
+
+Nets = Mapping[UUID, Mapping[DebtKind, int]]
+"""What the lines of invoices come to without VAT, by what they are for; of those that are told
+apart."""
 
 
 class Part(NamedTuple):
@@ -47,18 +59,44 @@ class Part(NamedTuple):
     amount: int
 
 
-def by_order(amount: int, owed: Sequence[Receivable], order: Order) -> list[Part]:
+def by_order(
+    amount: int, owed: Sequence[Receivable], order: Order, nets: Nets | None = None
+) -> list[Part]:
     """What an amount pays, in the payer's order; what is left of it pays nothing."""
     by_id = {one.id: one for one in owed}
     items = [
-        receivables.Receivable(one.id, one.due_on, one.open_amount, one.kind)
+        receivables.Receivable(one.id, one.due_on, open_amount, kind)
         for one in sorted(owed, key=lambda one: one.id)
         if one.open_amount > 0
+        for kind, open_amount in open_by_kind(one, order, (nets or {}).get(one.id, {}))
     ]
     if amount == 0 or not items:
         return []
-    parts = receivables.allocate_payment(amount, items, order.kinds, order.first.value)
-    return [Part(by_id[UUID(str(id_))], part) for id_, part in parts if id_ is not None]
+    paid: dict[UUID, int] = {}
+    for id_, part in receivables.allocate_payment(amount, items, order.kinds, order.first.value):
+        if id_ is not None:
+            paid[UUID(str(id_))] = paid.get(UUID(str(id_)), 0) + part
+    return [Part(by_id[id_], part) for id_, part in paid.items()]
+
+
+def open_by_kind(
+    one: Receivable, order: Order, nets: Mapping[DebtKind, int]
+) -> list[tuple[DebtKind, int]]:
+    """What is open of a receivable by kind. VAT is owed in proportion (C9); what is settled already
+    has settled the kinds that come first."""
+    owed = {kind: net for kind, net in nets.items() if net > 0}
+    if not owed:
+        return [(DebtKind(one.kind), one.open_amount)]
+    named = [kind for kind in order.kinds if kind in owed]
+    kinds = named + [kind for kind in owed if kind not in named]
+    settled = one.amount - one.open_amount
+    found = []
+    for kind, part in zip(kinds, allocate(one.amount, [owed[kind] for kind in kinds]), strict=True):
+        covered = min(settled, part)
+        settled -= covered
+        if part > covered:
+            found.append((kind if kind in named else DebtKind.INVOICE, part - covered))
+    return found
 
 
 def by_hand(

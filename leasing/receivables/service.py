@@ -37,7 +37,7 @@ from leasing.receivables.model import (
     Receivable,
     ReferenceTaken,
 )
-from leasing.receivables.rules import Order, Part
+from leasing.receivables.rules import Nets, Order, Part
 from schemas.receivables import (
     AllocationOrderPut,
     AllocationOrderView,
@@ -186,13 +186,14 @@ async def enter_together(
     # What is not open, or another's, is only named in a refusal.
     known |= await store.read(tx, [id_ for id_ in named if id_ not in known])
     orders = await store.orders(tx, [one.payer_id for one in wanted])
+    nets = await store.nets(tx, open_, orders)
     outcomes: list[DomainError | None] = []
     planned: list[tuple[PaymentCreate, list[Part]]] = []
     for one in wanted:
         try:
             refuse_future(one.received_on, today, "received_on")
             refuse_taken(one, taken)
-            parts = plan(one, open_, known, orders.get(one.payer_id, Order()))
+            parts = plan(one, open_, known, orders.get(one.payer_id, Order()), nets)
         except DomainError as error:
             outcomes.append(error)
             continue
@@ -216,6 +217,7 @@ def plan(
     open_: Sequence[Receivable],
     known: Mapping[UUID, Receivable],
     order: Order,
+    nets: Nets,
 ) -> list[Part]:
     """What was named, and then what is due first."""
     payer = (payment.payer_id, payment.currency)
@@ -232,6 +234,7 @@ def plan(
             if (one.party_id, one.currency) == payer
         ],
         order,
+        nets,
     )
     for part in rest:
         given[part.receivable.id] = given.get(part.receivable.id, 0) + part.amount
@@ -315,8 +318,8 @@ async def allocate(
         parts = rules.by_hand(left, payment.payer_id, payment.currency, wanted, known)
     else:
         owed = await store.lock_open(tx, {(payment.payer_id, payment.currency)})
-        order = await order_of(tx, payment.payer_id)
-        parts = rules.by_order(payment.unallocated_amount, owed, order)
+        order, nets = await order_for(tx, payment.payer_id, owed)
+        parts = rules.by_order(payment.unallocated_amount, owed, order, nets)
     return await shown(tx, await settle(tx, of_payment(payment, parts), by=by, now=now))
 
 
@@ -346,7 +349,8 @@ async def use_credit(
         if found is None:  # used up
             return []
         credit = found
-        parts = rules.by_order(-credit.open_amount, open_, await order_of(tx, payer[0]))
+        order, nets = await order_for(tx, payer[0], open_)
+        parts = rules.by_order(-credit.open_amount, open_, order, nets)
     return await shown(tx, await settle(tx, of_credit(credit, parts), by=by, now=now))
 
 
@@ -364,13 +368,13 @@ async def apply_credit(
     open_ = await store.lock_open(tx, {(party_id, currency)})
     notes = [one for one in open_ if one.open_amount < 0]
     automatic = await store.automatic_among(tx, [one.id for one in notes])
-    order = await order_of(tx, party_id)
+    order, nets = await order_for(tx, party_id, open_)
     rows: list[Allocation] = []
     for note in sorted(notes, key=lambda one: (one.issued_on, one.id)):
         if note.id in automatic:
-            rows += of_credit(note, rules.by_order(-note.open_amount, open_, order))
+            rows += of_credit(note, rules.by_order(-note.open_amount, open_, order, nets))
     for payment in sorted(payments, key=lambda one: (one.received_on, one.id)):
-        rows += of_payment(payment, rules.by_order(payment.unallocated_amount, open_, order))
+        rows += of_payment(payment, rules.by_order(payment.unallocated_amount, open_, order, nets))
     return await settle(tx, rows, by=by, now=now)
 
 
@@ -418,6 +422,14 @@ async def get(tx: Connection, receivable_id: UUID, today: date) -> ReceivableVie
 
 async def order_of(tx: Connection, party_id: UUID) -> Order:
     return (await store.orders(tx, [party_id])).get(party_id, Order())
+
+
+async def order_for(
+    tx: Connection, party_id: UUID, owed: Sequence[Receivable]
+) -> tuple[Order, Nets]:
+    """The order of a payer, and what of its debts is told apart by it."""
+    order = await order_of(tx, party_id)
+    return order, await store.nets(tx, owed, {party_id: order})
 
 
 async def refuse_unknown_party(tx: Connection, party_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """Receivables, payments and allocations in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -9,9 +9,10 @@ from asyncpg import Record
 from leasing.db.pool import Connection
 from leasing.kit.rows import convert, convert_all
 from leasing.receivables.model import Allocation, Entered, Payment, Receivable
-from leasing.receivables.rules import Order
+from leasing.receivables.rules import Nets, Order
 from schemas.receivables import (
     AllocationSource,
+    DebtKind,
     FirstBy,
     PaymentCreate,
     ReceivableKind,
@@ -66,8 +67,8 @@ async def lock(tx: Connection, receivable_ids: Sequence[UUID]) -> dict[UUID, Rec
 
 INSERT_RECEIVABLE = """
 INSERT INTO receivable (id, kind, invoice_id, number, party_id, currency, issued_on, due_on,
-                        amount, open_amount, changed_on, interest_settled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $7, true)
+                        amount, open_amount, vat_amount, changed_on, interest_settled)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $7, true)
 """
 
 
@@ -81,8 +82,9 @@ async def insert_receivable(
     issued_on: date,
     due_on: date,
     amount: int,
+    vat_amount: int,
 ) -> None:
-    """Something owed on account of an invoice."""
+    """Something owed on account of an invoice, with the VAT that is in it."""
     await tx.execute(
         INSERT_RECEIVABLE,
         receivable_id,
@@ -94,13 +96,14 @@ async def insert_receivable(
         issued_on,
         due_on,
         amount,
+        vat_amount,
     )
 
 
 # What was allocated and not taken back.
 VIEW = """
 SELECT receivable.id, kind, invoice_id, number, party_id, currency, issued_on, due_on, amount,
-       open_amount, automatic,
+       open_amount, vat_amount, automatic,
        coalesce(settled.written_off_amount, 0)::bigint AS written_off_amount,
        CASE WHEN open_amount > 0 AND due_on < $1 THEN due_on + 1 END AS overdue_since,
        CASE WHEN open_amount = 0 AND coalesce(settled.written_off_amount, 0) = 0
@@ -427,11 +430,46 @@ VALUES ($1, $2, $3)
 async def orders(tx: Connection, party_ids: Sequence[UUID]) -> dict[UUID, Order]:
     """The orders of those parties that have one of their own."""
     return {
-        row["party_id"]: Order(
-            FirstBy(row["first"]), [ReceivableKind(kind) for kind in row["kinds"]]
-        )
+        row["party_id"]: Order(FirstBy(row["first"]), [DebtKind(kind) for kind in row["kinds"]])
         for row in await tx.fetch(ORDERS, party_ids)
     }
+
+
+# What an invoice was posted as.
+NETS = """
+SELECT source_id AS invoice_id, account, -sum(posting.amount)::bigint AS amount
+  FROM journal_entry
+  JOIN posting ON posting.entry_id = journal_entry.id
+ WHERE source = 'invoice'
+   AND source_id = ANY ($1::uuid[])
+   AND event = 'finalised'
+   AND account = ANY ($2::text[])
+ GROUP BY source_id, account
+ ORDER BY source_id, account
+"""
+
+KINDS = {
+    "revenue_fees": DebtKind.FEES,
+    "revenue_usage": DebtKind.USAGE,
+    "revenue_rent": DebtKind.RENT,
+    "revenue_sales": DebtKind.SALES,
+}
+
+
+async def nets(tx: Connection, owed: Sequence[Receivable], orders: Mapping[UUID, Order]) -> Nets:
+    """What open invoices come to by what their lines are for, of payers whose order asks for it."""
+    ids = [
+        one.id
+        for one in owed
+        if one.open_amount > 0
+        and one.kind is ReceivableKind.INVOICE
+        and one.party_id in orders
+        and orders[one.party_id].by_line
+    ]
+    found: dict[UUID, dict[DebtKind, int]] = {}
+    for row in await tx.fetch(NETS, ids, list(KINDS)) if ids else []:
+        found.setdefault(row["invoice_id"], {})[KINDS[row["account"]]] = row["amount"]
+    return found
 
 
 async def put_order(tx: Connection, party_id: UUID, order: Order) -> None:

@@ -10,8 +10,10 @@ from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_putting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
-from leasing.receivables import deposits, dunning, interest
+from leasing.receivables import ancillary, deposits, dunning, interest
 from schemas.receivables import (
+    AncillaryVatCreate,
+    AncillaryVatView,
     DepositMovementCreate,
     DepositMovementView,
     DepositView,
@@ -164,6 +166,23 @@ async def list_interest_accruals(
     return page_by_id(convert_all(rows, InterestAccrualView), limit)
 
 
+@post("/ancillary-vat", responses=when_posting())
+async def decide_ancillary_vat(
+    tx: Tx, caller: By, now: Now, data: JSONBody[AncillaryVatCreate]
+) -> AncillaryVatView:
+    """Say whether late interest and fees that are charged from a day on bear VAT (价外费用)."""
+    return await ancillary.decide(tx, data, by=str(caller), now=now)
+
+
+@get("/ancillary-vat", responses=when_reading())
+async def list_ancillary_vat(
+    tx: Tx, limit: Limit = 50, cursor: Cursor = None
+) -> Page[AncillaryVatView]:
+    """From which day on late interest and fees bear VAT or not, in the order of entry."""
+    rows = await ancillary.after(tx, after_id(cursor), limit + 1)
+    return page_by_id(convert_all(rows, AncillaryVatView), limit)
+
+
 HANDLERS = [
     get_deposit,
     move_deposit,
@@ -178,4 +197,6 @@ HANDLERS = [
     agree_interest_terms,
     list_interest_terms,
     list_interest_accruals,
+    decide_ancillary_vat,
+    list_ancillary_vat,
 ]

@@ -1,6 +1,7 @@
 """Leases in the books, month by month, through the API and the jobs."""
 
 import asyncio
+import doctest
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from jobs.registry import JOBS
 from leasing.accounting import service
 from leasing.db.pool import Database
 from leasing.kit.time import add_months, midnight
+from schemas.contracts import BillingFrequency
 from tests import build
 from tests.build import Json, World
 
@@ -120,6 +122,37 @@ def test_income_is_level_while_rent_steps_up_and_ends_with_nothing_accrued(datab
             assert "deferred_rent" not in over
 
     database(scenario)
+
+
+def test_rent_of_other_periods_than_months_leaves_less_than_a_unit_a_month_and_at_last_nothing(
+    database,
+):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=JANUARY) as world:
+            # A third of it is no whole fen.
+            lease = await build.leased_pack(
+                world, JANUARY, 100_001, ends_on="2027-01-01", billing_frequency="quarterly"
+            )
+            assert service.monthly_rent(100_001, BillingFrequency.QUARTERLY) == 33_334
+            await months(world, FEBRUARY, 11)
+            for month, billed, last in ((3, 0, "03-31"), (6, 1, "06-30"), (9, 2, "09-30")):
+                stand = await balances(world, f"2026-{last}")
+                # A quarter's bill is issued on the first day after it.
+                drift = -stand["revenue_rent"] - (billed + 1) * 100_001
+                assert 0 <= drift <= month
+                assert stand["accrued_rent"] == 100_001 + drift
+            await give_back(world, lease["line"], date(2027, 1, 1))
+            await months(world, date(2027, 1, 1), 2)
+            over = await balances(world)
+            assert over["revenue_rent"] == -4 * 100_001
+            assert "accrued_rent" not in over
+            assert "deferred_rent" not in over
+
+    database(scenario)
+
+
+def test_the_examples_in_the_text_are_true():
+    assert doctest.testmod(service).failed == 0
 
 
 def test_a_month_is_posted_once_and_says_what_it_is_for(database):

@@ -368,6 +368,52 @@ def test_a_swap_into_another_class_changes_the_rent_on_its_day(database):
     database(scenario)
 
 
+def test_a_swap_entered_weeks_late_splits_the_month_that_was_billed_between_two_packs(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=JANUARY) as world:
+            lease = await build.leased_pack(world, "2026-01-01")
+            await advance(world, EARLY_FEBRUARY)
+            other = await build.pack(world)
+            await do(world, lease, "swaps", **build.acceptance(other["id"], "2026-01-21"))
+            await advance(world, EARLY_MARCH)
+            _, february = await invoices_of(world, lease["customer"])
+            found = sorted(
+                await lines_of(world, february), key=lambda row: (row["from_on"], row["amount"])
+            )
+            first, second = lease["pack"]["id"], other["id"]
+            assert [(row["from_on"], row["amount"], row["pack_id"]) for row in found] == [
+                ("2026-01-01", -31_000, first),
+                ("2026-01-01", 20_000, first),
+                ("2026-01-21", 11_000, second),
+                ("2026-02-01", 31_000, second),
+            ]
+
+    database(scenario)
+
+
+def test_a_contract_that_ends_within_a_month_owes_its_days_and_nothing_after(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=JANUARY) as world:
+            lease = await build.leased_pack(world, "2026-01-01", ends_on="2026-03-16")
+            await advance(world, EARLY_MARCH)
+            await world.set_clock(date(2026, 3, 16))
+            await do(world, lease, "returns", **build.returned("2026-03-16"))
+            await world.staff.post(f"/v1/contracts/{lease['contract']['id']}/end")
+            await advance(world, date(2026, 6, 2))
+            found = [
+                row
+                for invoice in await invoices_of(world, lease["customer"])
+                for row in shown(await lines_of(world, invoice))
+            ]
+            assert found == [
+                ("2026-01-01", "2026-02-01", 31_000),
+                ("2026-02-01", "2026-03-01", 31_000),
+                ("2026-03-01", "2026-03-16", 15_000),
+            ]
+
+    database(scenario)
+
+
 def test_a_move_splits_the_rent_of_its_month_between_two_sites(database):
     async def scenario(db: Database) -> None:
         async with build.world(db, on=JANUARY) as world:

@@ -132,7 +132,7 @@ def test_a_reading_that_comes_late_corrects_the_use_of_its_month_and_nothing_els
     database(scenario)
 
 
-def test_a_minimum_is_trued_up_and_a_line_without_its_fact_is_held(database):
+def test_a_minimum_is_trued_up(database):
     async def scenario(db: Database) -> None:
         async with build.world(db, on=date(2026, 1, 1)) as world:
             leased = await lease(world, plans.THROUGHPUT, LEAST)

@@ -47,6 +47,10 @@ async def a_price_a_hundred_times_too_high(teller: Teller, staff: Voice) -> None
     dearer = {"from_on": "2026-11-01", "reason": "yuan for fen", "terms": {}, "rents": rents}
     await run(teller, NOVEMBER, 1)
     stopped = (await world.staff.get("/v1/billing-runs", limit=200))["items"][-1]
+    wrong = {"reason": "one of the contracts was entered twice"}
+    title = "nothing of it is final: give it up"
+    await staff.post(title, f"/v1/billing-runs/{stopped['id']}/discard", wrong)
+    await run(teller, NOVEMBER, 1)
     reason = {"reason": "two it is"}
     await staff.post("go on", f"/v1/billing-runs/{stopped['id']}/approval", reason)
     await run(teller, NOVEMBER, 1)
@@ -55,10 +59,16 @@ async def a_price_a_hundred_times_too_high(teller: Teller, staff: Voice) -> None
     await staff.post("what an amendment would change", f"{path}/amendment-previews", asked)
     headers = {"If-Match": etag(contract["version"])}
     await world.staff.post(f"{path}/amendments", dearer, **headers)
+    other = f"/v1/contracts/{leases[1]['contract']['id']}"
+    headers = {"If-Match": etag((await world.staff.get(other))["version"])}
+    rents = [{"line_id": leases[1]["line"]["id"], "rent_amount": 31_000_00}]
+    await world.staff.post(f"{other}/amendments", {**dearer, "rents": rents}, **headers)
     await run(teller, DECEMBER, 9)
     held = await staff.get("bills that wait for a person", "/v1/invoices", held=True)
     bill = f"/v1/invoices/{held['items'][0]['id']}"
     await staff.post("it was meant so", f"{bill}/approval", {"reason": "the contract says so"})
+    slip = f"/v1/invoices/{held['items'][1]['id']}"
+    await staff.post("this one was a slip", f"{slip}/discard", {"reason": "yuan for fen"})
 
 
 async def run(teller: Teller, on: date, most: int) -> None:

@@ -70,6 +70,10 @@ async def interest_is_agreed(staff: Voice, lessee_id: str) -> None:
     title = "four per ten thousand a day, after five days of grace"
     await staff.post(title, "/v1/interest-terms", terms)
     await staff.get("of one party", "/v1/interest-terms", party_id=lessee_id)
+    other = {"from_on": "2030-01-01", "taxed": False, "reason": "违约金不属于应税价款(示例)"}
+    title = "late interest is taxed as its invoice, until the law changes"
+    await staff.post(title, "/v1/ancillary-vat", other)
+    await staff.get("from which day on", "/v1/ancillary-vat")
 
 
 async def payments(
@@ -109,6 +113,15 @@ async def payments(
         "reference": "POS-88213",
     }
     bounced = await staff.client.post("/v1/payments", slip)
+    twice = await staff.client.post(
+        "/v1/payments", {**slip, "reference": "POS-88214", "automatic": False}
+    )
+    back = {"amount": 5_000, "reference": "ICBC-OUT-0601", "reason": "重复付款,退回"}
+    title = "paid twice, and paid back"
+    refund = await staff.post(title, f"/v1/payments/{twice['id']}/refunds", back)
+    mistaken = {"reason": "收款账号有误"}
+    await staff.post("the transfer came back", f"/v1/refunds/{refund['id']}/reversal", mistaken)
+    await customer.get("what was paid back", "/v1/refunds", payment_id=twice["id"])
     gone = {"reason": "发卡行退单", "bounced_on": "2026-06-01"}
     await staff.post("the bank took it back", f"/v1/payments/{bounced['id']}/bounce", gone)
 
@@ -135,6 +148,9 @@ async def a_payment_entered_late(
     named = {"allocations": [{"receivable_id": page["items"][0]["id"], "amount": 500}]}
     title = "interest that was too much pays a part of an invoice"
     await staff.post(title, f"/v1/receivables/{credit['id']}/allocations", named)
+    back = {"amount": 1, "reference": "ICBC-OUT-0701", "reason": "客户要求退款"}
+    title = "a fen of it is paid back"
+    await staff.post(title, f"/v1/receivables/{credit['id']}/refunds", back)
     title = "and its rest what is due first"
     await staff.post(title, f"/v1/parties/{lessee_id}/credit-applications")
 

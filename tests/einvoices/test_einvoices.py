@@ -5,16 +5,20 @@ import json
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
 from jobs import einvoices
 from leasing.access.model import Role
+from leasing.db import clock
 from leasing.db.pool import Database, connect
 from leasing.einvoices import model as einvoices_model
+from leasing.einvoices import service
 from leasing.einvoices.gateway import FileDrop
-from leasing.einvoices.model import Dispatch
+from leasing.einvoices.model import Dispatch, QuotaExceeded
+from schemas.einvoices import EInvoiceCreate
 from tests import build
 from tests.api.stories import run_job
 from tests.billing import steps
@@ -164,6 +168,30 @@ def test_the_quota_of_the_month_is_kept_also_by_two_who_draft_at_once(database):
             await put(made, "/v1/einvoice-quotas/2026-02-01", {"amount": 63_000})
             waiting = [bill for bill, (row,) in zip(bills, answers, strict=True) if row["problem"]]
             assert [row["outcome"] for row in await drafted(made, *waiting)] == ["done"]
+
+    database(scenario)
+
+
+def test_who_drafts_waits_for_who_drafts_already_and_counts_it(database):
+    async def scenario(db: Database) -> None:
+        async with world(db, JANUARY) as made:
+            await prepared(made, quota=40_000)
+            first, second = [
+                EInvoiceCreate(invoice_id=UUID((await the_invoice(made, code))["invoice"]["id"]))
+                for code in (BUYER_CODE, "MA9BUY02")
+            ]
+
+            async def draft() -> None:
+                async with db.transaction() as tx:
+                    await service.draft(tx, second, by="second", now=await clock.now(tx))
+
+            async with db.transaction() as tx:
+                await service.draft(tx, first, by="first", now=await clock.now(tx))
+                waiting = asyncio.create_task(draft())
+                await steps.waiting_for_a_lock(db)
+            with pytest.raises(QuotaExceeded) as refused:
+                await waiting
+            assert refused.value.extra["used"] == 21_000
 
     database(scenario)
 

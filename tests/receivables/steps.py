@@ -45,9 +45,11 @@ async def invoice(
     *,
     issued_on: date | None = None,
     currency: str = "CNY",
+    nets: dict[str, int] | None = None,
 ) -> str:
-    """A final invoice of so much, as billing makes it; a credit note when it is negative. Returns
-    its id."""
+    """A final invoice of so much, as billing makes it; a credit note when it is negative. It is all
+    rent without VAT, or as given by account, and the rest is VAT. Returns its id."""
+    nets = nets or {"revenue_rent": amount}
     issued_on = issued_on or due_on - timedelta(days=30)
     number = next(NUMBERS)
     period = Range(date(1900, 1, 1) + timedelta(days=number), None)
@@ -63,7 +65,15 @@ async def invoice(
             currency=currency,
             posted_on=issued_on,
             party_id=UUID(party_id),
-            amounts={"receivable": amount, "revenue_rent": -amount},
+            amounts={
+                "receivable": amount,
+                **{account: -net for account, net in nets.items()},
+                **(
+                    {"vat_output": sum(nets.values()) - amount}
+                    if sum(nets.values()) != amount
+                    else {}
+                ),
+            },
         )
     return str(invoice_id)
 
@@ -130,6 +140,8 @@ SELECT 'receivable' AS what, id
              WHERE one.receivable_id = receivable.id)
          + (SELECT coalesce(sum(one.amount), 0) FROM allocation AS one
              WHERE one.credit_id = receivable.id)
+         + (SELECT coalesce(sum(one.amount), 0) FROM refund AS one
+             WHERE one.credit_id = receivable.id)
  UNION ALL
 SELECT 'payment', id
   FROM payment
@@ -137,6 +149,8 @@ SELECT 'payment', id
          - (SELECT coalesce(sum(one.amount), 0) FROM allocation AS one
              WHERE one.payment_id = payment.id)
          - (SELECT coalesce(sum(one.amount), 0) FROM deposit_movement AS one
+             WHERE one.payment_id = payment.id)
+         - (SELECT coalesce(sum(one.amount), 0) FROM refund AS one
              WHERE one.payment_id = payment.id)
  UNION ALL
 SELECT 'deposit', contract_id

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from leasing.db.pool import Database
 from leasing.receivables import rules
 from leasing.receivables.model import Receivable
-from schemas.receivables import FirstBy, ReceivableKind
+from schemas.receivables import DebtKind, FirstBy, ReceivableKind
 from tests import build
 from tests.build import Json, World
 from tests.receivables import steps
@@ -159,7 +159,8 @@ class Hand:
     async def step(self) -> None:
         name = self.chance.choice(
             ["bill", "bill", "note", "pay", "pay", "allocate", "allocate", "reverse", "bounce",
-             "credit", "credit", "write_off", "deposit", "deposit", "apply"]
+             "credit", "credit", "write_off", "deposit", "deposit", "apply", "refund", "refund",
+             "transfer_back"]
         )  # fmt: skip
         answer = await getattr(self, name)()
         if answer is None or answer.is_success:
@@ -215,6 +216,31 @@ class Hand:
         if one is not None and self.chance.random() < 0.5:
             path = f"/v1/payments/{one['id']}/bounce"
             data = {"reason": "x", "bounced_on": str(self.day())}
+            return await self.world.staff.ask("POST", path, json=data)
+        return None
+
+    async def refund(self) -> Any:
+        money = await self.one_of("/v1/payments", has_credit=True)
+        credit = await self.one_of("/v1/receivables", open=True)
+        data = {
+            "amount": self.chance.randint(1, 200),
+            "reference": f"R {self.chance.random()}",
+            "reason": "x",
+            "refunded_on": str(self.day()),
+        }
+        if money is not None and self.chance.random() < 0.5:
+            path = f"/v1/payments/{money['id']}/refunds"
+        elif credit is not None:
+            path = f"/v1/receivables/{credit['id']}/refunds"
+        else:
+            return None
+        return await self.world.staff.ask("POST", path, json=data)
+
+    async def transfer_back(self) -> Any:
+        one = await self.one_of("/v1/refunds")
+        if one is not None:
+            path = f"/v1/refunds/{one['id']}/reversal"
+            data = {"reason": "x", "reversed_on": str(self.day())}
             return await self.world.staff.ask("POST", path, json=data)
         return None
 
@@ -288,16 +314,30 @@ OWED = st.lists(
 
 
 @settings(deadline=None)
-@given(st.integers(min_value=0, max_value=300), OWED, st.sampled_from(FirstBy), st.lists(KINDS))
-def test_money_pays_all_it_can_never_more_than_is_open_and_in_order(amount, owed, first, kinds):
-    order = rules.Order(first, kinds)
-    parts = rules.by_order(amount, owed, order)
+@given(
+    st.integers(min_value=0, max_value=300),
+    OWED,
+    st.sampled_from(FirstBy),
+    st.lists(st.sampled_from(DebtKind)),
+    st.data(),
+)
+def test_money_pays_all_it_can_never_more_than_is_open_and_in_order(
+    amount, owed, first, kinds, data
+):
+    # What is owed is what is open of it or more, and its lines are for this and that.
+    for one in owed:
+        one.amount = max(one.open_amount, 0) + data.draw(st.integers(0, 20))
+    lines = st.dictionaries(st.sampled_from(sorted(rules.LINES)), st.integers(-5, 30))
+    nets = {one.id: data.draw(lines) for one in owed if one.kind is ReceivableKind.INVOICE}
+    parts = rules.by_order(amount, owed, rules.Order(first, kinds), nets)
     assert sum(part.amount for part in parts) == min(
         amount, sum(max(one.open_amount, 0) for one in owed)
     )
     assert all(0 < part.amount <= part.receivable.open_amount for part in parts)
-    # Whoever got less than was open is the last.
-    assert all(part.amount == part.receivable.open_amount for part in parts[:-1])
+    assert len({part.receivable.id for part in parts}) == len(parts)
     if first is FirstBy.DUE:
         due = [part.receivable.due_on for part in parts]
         assert due == sorted(due)
+        # Whoever was due before the last that got something got all.
+        earlier = [part for part in parts if part.receivable.due_on < due[-1]]
+        assert all(part.amount == part.receivable.open_amount for part in earlier)

@@ -81,6 +81,53 @@ def test_a_payer_may_have_one_kind_of_debt_paid_first(database):
     database(scenario)
 
 
+def test_a_payer_may_have_the_fees_in_all_its_invoices_paid_before_any_rent(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            payer = (await build.customer(world))["id"]
+            old = await invoice(
+                world, payer, 1_130, JAN, nets={"revenue_rent": 700, "revenue_fees": 300}
+            )
+            new = await invoice(
+                world, payer, 1_130, MAR, nets={"revenue_rent": 500, "revenue_fees": 500}
+            )
+            path = f"/v1/parties/{payer}/allocation-order"
+            order = {"first": "kind", "kinds": ["fees", "invoice"]}
+            build.expect(await world.staff.ask("PUT", path, json=order), 200)
+            # Fees with their VAT: 339 of the old one, 565 of the new one.
+            await pay(world, payer, 400, MAR)
+            assert await open_of(world, old, new) == [1_130 - 339, 1_130 - 61]
+            await pay(world, payer, 565 - 61 + 7, MAR)
+            assert await open_of(world, old, new) == [1_130 - 339 - 7, 565]
+            await pay(world, payer, 1_130 - 339 - 7 + 5, MAR)
+            assert await open_of(world, old, new) == [0, 560]
+            note = await invoice(world, payer, -60, MAR, issued_on=MAR)
+            await steps.night(world, TODAY)
+            assert await open_of(world, old, new, note) == [0, 500, 0]
+            await steps.refuse_disorder(world, DAYS)
+
+    database(scenario)
+
+
+def test_fees_come_before_rent_of_the_same_day_where_the_payer_wants_it(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            payer = (await build.customer(world))["id"]
+            one, other = [
+                await invoice(world, payer, 100, MAR, nets={"revenue_rent": 50, "revenue_fees": 50})
+                for _ in range(2)
+            ]
+            path = f"/v1/parties/{payer}/allocation-order"
+            order = {"first": "due", "kinds": ["fees", "rent"]}
+            build.expect(await world.staff.ask("PUT", path, json=order), 200)
+            made = await pay(world, payer, 110, MAR)
+            assert await open_of(world, one, other) == [40, 50]
+            listed = await world.staff.get("/v1/allocations", payment_id=made["id"])
+            assert [row["amount"] for row in listed["items"]] == [60, 50]
+
+    database(scenario)
+
+
 def terms(**changes: object) -> Json:
     return {"from_on": "2025-01-01", "annual_percent": "36.5", **changes}
 

@@ -18,7 +18,9 @@ from leasing.documents import pdf, statements
 from leasing.documents.model import Firm
 from leasing.documents.service import Press
 from leasing.documents.statements import Ageing, Entry, StatementDocument
+from leasing.documents.words import LABELS
 from schemas.documents import DocumentLanguage
+from schemas.receivables import StatementLineKind
 from tests import build
 from tests.billing import steps as billing
 from tests.build import Client, World
@@ -332,3 +334,7 @@ def test_whatever_was_done_a_statement_of_any_days_adds_up(database, seed):
             assert shown >= 10
 
     database(scenario)
+
+
+def test_every_kind_of_entry_has_words_in_both_languages():
+    assert {kind.value for kind in StatementLineKind} <= LABELS.keys()

@@ -10,7 +10,7 @@ from tests.receivables import steps
 from tests.receivables.steps import invoice, pay
 
 DUE = date(2026, 3, 1)
-LISTS = ("receivables", "payments", "allocations", "interest-accruals")
+LISTS = ("receivables", "payments", "allocations", "interest-accruals", "refunds")
 
 
 async def counts(client: Client) -> list[int]:
@@ -27,18 +27,23 @@ def test_a_customer_sees_its_own_account_and_no_other(database):
             for party in (mine, other):
                 await invoice(world, party, 10_000, DUE)
                 await pay(world, party, 4_000, DUE)
+                more = await pay(world, party, 500, DUE, automatic=False)
+                back = {"amount": 500, "reference": "R 1", "reason": "paid twice"}
+                await world.staff.post(f"/v1/payments/{more['id']}/refunds", back)
             await steps.job(db, "interest", date(2026, 4, 1))
             client = await world.login(Role.CUSTOMER, mine)
-            assert await counts(world.staff) == [4, 2, 2, 2]
-            assert await counts(await world.login(Role.AUDITOR)) == [4, 2, 2, 2]
-            assert await counts(client) == [2, 1, 1, 1]
+            assert await counts(world.staff) == [4, 4, 2, 2, 2]
+            assert await counts(await world.login(Role.AUDITOR)) == [4, 4, 2, 2, 2]
+            assert await counts(client) == [2, 2, 1, 1, 1]
             query = {"from_on": "2026-01-01", "to_on": "2026-12-31"}
             told = await client.get(f"/v1/parties/{mine}/statement", **query)
             assert told == await world.staff.get(f"/v1/parties/{mine}/statement", **query)
-            assert {one["kind"] for one in told["lines"]} == {"invoice", "payment", "interest"}
+            assert {one["kind"] for one in told["lines"]} == {
+                "invoice", "payment", "interest", "refund",
+            }  # fmt: skip
             answer = await client.ask("GET", f"/v1/parties/{other}/statement", params=query)
             assert answer.status_code == 404
-            (payment,) = (await world.staff.get("/v1/payments", payer_id=other))["items"]
+            (payment, _) = (await world.staff.get("/v1/payments", payer_id=other))["items"]
             await client.refused("GET", f"/v1/payments/{payment['id']}", 404)
             (owed, *_) = (await world.staff.get("/v1/receivables", party_id=other))["items"]
             await client.refused("GET", f"/v1/receivables/{owed['id']}", 404)
@@ -65,6 +70,8 @@ def test_what_the_lessor_decides_is_the_lessor_s(database):
                 await caller.refused("POST", "/v1/payments", 403, steps.payment(mine, 1, DUE))
                 path = f"/v1/receivables/{bill}/write-off"
                 await caller.refused("POST", path, 403, {"reason": "x"})
+                back = {"amount": 1, "reference": "R", "reason": "x"}
+                await caller.refused("POST", f"/v1/receivables/{bill}/refunds", 403, back)
             recycler = await world.login(Role.RECYCLER, (await build.recycler(world))["id"])
             for name in LISTS:
                 await recycler.refused("GET", f"/v1/{name}", 403)
