@@ -100,6 +100,8 @@ class Standing(msgspec.Struct, frozen=True):
 
     holds: dict[AlarmSeverity, Hold] = {}
     told: AlarmSeverity | None = None
+    cell: int | None = None
+    """The one that it began with."""
 
 
 IDLE = Standing()
@@ -129,7 +131,7 @@ def judge(
         found, holds[level.severity] = turns(at_s, over > 0, over <= -level.hysteresis, hold, dwell)
         steps += [(row, opened, level) for row, opened in found]
     if not steps:
-        return [], Standing(holds, standing.told)
+        return [], Standing(holds, standing.told, standing.cell)
     return tell(kind, steps, at_s, values, None if cells is None else cells[known], standing, holds)
 
 
@@ -144,11 +146,12 @@ def tell(
 ) -> tuple[list[Change], Standing]:
     """One alarm of several levels: it begins, grows, and ends when the last level does."""
     is_open = {severity for severity, hold in standing.holds.items() if hold.is_open}
-    told = standing.told
+    told, cell = standing.told, standing.cell
     changes = []
     for row, opened, level in sorted(steps, key=lambda step: (step[0], RANK[step[2].severity])):
         (is_open.add if opened else is_open.discard)(level.severity)
-        cell = None if cells is None else int(cells[row])
+        if told is None:
+            cell = None if cells is None else int(cells[row])
         if opened and (told is None or RANK[level.severity] > RANK[told]):
             told = level.severity
         elif not is_open and told is not None:
@@ -157,4 +160,4 @@ def tell(
             continue
         value, limit = float(values[row]), level.limit
         changes.append(Change(float(at_s[row]), kind, told, cell, value, limit))
-    return changes, Standing(holds, told)
+    return changes, Standing(holds, told, cell)

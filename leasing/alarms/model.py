@@ -2,18 +2,104 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.alarms import AlarmKind, AlarmSeverity
+from leasing.kit.errors import Conflict, Invalid, NotFound
+from schemas.alarms import AlarmKind, AlarmSeverity, AlarmState
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-NO_CELLS: Floats = np.empty((0, 0))
+NEXT_STATES: dict[AlarmState, set[AlarmState]] = {
+    # One that grows after it was acknowledged is raised again.
+    AlarmState.RAISED: {AlarmState.ACKNOWLEDGED, AlarmState.CLOSED},
+    AlarmState.ACKNOWLEDGED: {AlarmState.RAISED, AlarmState.CLOSED},
+    AlarmState.CLOSED: set(),
+}
+
+REPEAT_AFTER = {
+    AlarmSeverity.CRITICAL: timedelta(minutes=15),
+    AlarmSeverity.WARN: timedelta(days=1),
+    AlarmSeverity.INFO: timedelta(days=7),
+}
+
+
+class NoSuchAlarm(NotFound):
+    code = "alarm_not_found"
+    title = "There is no such alarm"
+
+
+class AlarmInState(Conflict):
+    code = "alarm_state"
+    title = "The alarm is in another state"
+
+
+class AlarmOpenAlready(Conflict):
+    code = "alarm_open_already"
+    title = "The same alarm of this pack and cell is open"
+
+
+class NoSuchQuarantine(NotFound):
+    code = "quarantine_not_found"
+    title = "There is no such quarantine"
+
+
+class PackQuarantined(Conflict):
+    code = "pack_quarantined"
+    title = "The pack is in quarantine: it is not moved or handed over until it was inspected"
+
+
+class NoSuchHold(NotFound):
+    code = "safety_hold_not_found"
+    title = "There is no such safety hold"
+
+
+class PackHeld(Conflict):
+    code = "pack_held"
+    title = "The pack is held: it has cells of a batch of which one pack is in quarantine"
+
+
+class Released(Conflict):
+    code = "released_already"
+    title = "It was released already"
+
+
+class BadLimits(Invalid):
+    code = "bad_limits"
+    title = "These are no limits of the alarm rules"
+
+
+class LimitsVersionTaken(Conflict):
+    code = "limits_version_taken"
+    title = "Other limits of the model were entered at the same moment"
+
+
+CONSTRAINTS = {
+    "alarm_one_open": AlarmOpenAlready,
+    "alarm_limits_version_once": LimitsVersionTaken,
+    "pack_quarantined": PackQuarantined,
+    "pack_held": PackHeld,
+}
+
+
+class DeviceAlarm(Protocol):
+    """An alarm that the battery's own management raises or ends, whatever it came by."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def begins(self) -> bool: ...
+    @property
+    def level(self) -> int | None: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def serial(self) -> str | None: ...
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

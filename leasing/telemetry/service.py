@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from leasing.alarms import service as alarms
 from leasing.db.pool import Connection
 from leasing.kit.errors import FieldError, Invalid
 from leasing.kit.time import month_of
-from leasing.telemetry import store
+from leasing.telemetry import store, watching
 from schemas.telemetry import Reading, ReadingReceipt
 
 MAX_AHEAD = timedelta(days=1)
@@ -36,6 +37,7 @@ async def ingest(tx: Connection, readings: Sequence[Reading], *, now: datetime) 
     newest = {row[0].int: row for row in rows}
     earliest = {row[0].int: row[1] for row in reversed(rows)}
     await store.note_latest(tx, list(newest.values()), [earliest[pack] for pack in newest])
+    await alarms.watch(tx, watching.by_pack(by_key[key] for key in sorted(by_key)), now=now)
     return ReadingReceipt(stored=stored, repeated=len(readings) - stored)
 
 

@@ -220,7 +220,7 @@ def test_a_voltage_beyond_its_limit_counts_when_it_stays_and_grows_more_severe()
     assert [(change.at_s, change.severity, change.cell) for change in changes] == [
         (40, "warn", 6),
         (60, "critical", 6),
-        (100, None, 1),
+        (100, None, 6),
     ]
 
 
