@@ -5,7 +5,7 @@ import math
 import msgspec
 import numpy as np
 
-from leasing.alarms.days import SLOT_S, medians
+from leasing.alarms.days import medians
 from leasing.alarms.model import Bools, Change, Floats, Limits, Readings
 from schemas.alarms import AlarmKind, AlarmSeverity
 
@@ -58,6 +58,9 @@ def contradiction_percent(rows: Readings, limits: Limits) -> Floats:
 # A value that stands still
 
 
+LOOK_S = 1800
+
+
 class Stuck(msgspec.Struct, frozen=True):
     """Since when each cell shows the same value, and how far the others went in the meantime."""
 
@@ -70,11 +73,11 @@ class Stuck(msgspec.Struct, frozen=True):
 
 
 def stuck(rows: Readings, carried: Stuck, limits: Limits) -> tuple[list[Change], Stuck]:
-    """Cells that show one value for hours while the pack's median moves. One row in five minutes
-    is looked at."""
+    """Cells that show one value for hours while the pack's median moves. One row in half an
+    hour is looked at."""
     if not rows.cells_mv.shape[1]:
         return [], carried
-    slots = np.floor(rows.at_s / SLOT_S).astype(int)
+    slots = np.floor(rows.at_s / LOOK_S).astype(int)
     picked = np.flatnonzero(np.diff(slots, prepend=carried.slot) > 0)
     changes: list[Change] = []
     for row in picked.tolist():
