@@ -1,6 +1,6 @@
 """Quarantine of a pack that ran away, and the hold on packs with the same cells."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,14 +16,6 @@ from schemas.alarms import QuarantineView, SafetyHoldView
 MAX_HELD = 10_000
 """Packs of one batch that are held at once."""
 
-# Whoever moves the pack holds its row until its transaction ends.
-LOCK_PACK = """
-SELECT id
-  FROM pack
- WHERE id = $1
-   FOR UPDATE
-"""
-
 OPEN = """
 INSERT INTO quarantine (pack_id, holder_id, alarm_id, reason, opened_at)
 SELECT id, holder_id, $2, $3, $4
@@ -36,13 +28,13 @@ RETURNING id
 # A batch is the maker's cells of one day: a GB/T 34014 code of 24 characters without its serial. It
 # is looked for in the cells that are known to be in the pack, in what the pack was made from, and
 # in the pack's own code; another pack is found by any of these.
-HOLD = """
+ALIKE = """
 WITH own AS (
-  SELECT code FROM part_stay WHERE pack_id = $2 AND upper_inf(during)
+  SELECT code FROM part_stay WHERE pack_id = $1 AND upper_inf(during)
    UNION
-  SELECT code FROM pack_origin WHERE pack_id = $2 AND scheme = 'gbt34014'
+  SELECT code FROM pack_origin WHERE pack_id = $1 AND scheme = 'gbt34014'
    UNION
-  SELECT code FROM pack_code WHERE pack_id = $2 AND scheme = 'gbt34014'
+  SELECT code FROM pack_code WHERE pack_id = $1 AND scheme = 'gbt34014'
 ),
 batch AS (
   SELECT DISTINCT left(code, 17) AS beginning
@@ -64,34 +56,59 @@ alike AS (
     FROM batch
     JOIN pack_code ON code >= beginning AND code < beginning || '~'
 )
-INSERT INTO safety_hold (quarantine_id, pack_id, batch, opened_at)
-SELECT $1, pack_id, min(beginning), $3
+SELECT pack_id, min(beginning) AS batch
   FROM alike
   JOIN pack ON pack.id = pack_id
- WHERE pack_id <> $2
+ WHERE pack_id <> $1
    AND pack.state <> 'recycled'
  GROUP BY pack_id
  ORDER BY pack_id
- LIMIT $4
-RETURNING pack_id, batch
+ LIMIT $2
+"""
+
+
+async def alike(tx: Connection, pack_id: UUID) -> dict[UUID, str]:
+    """The packs with cells of the same batch as a pack, and the batch."""
+    return {row["pack_id"]: row["batch"] for row in await tx.fetch(ALIKE, pack_id, MAX_HELD)}
+
+
+# Whoever moves a pack holds its row until its transaction ends, and whoever tells of one counts its
+# events. Not FOR UPDATE: rows that refer to the packs are written beside.
+LOCK_PACKS = """
+SELECT id
+  FROM pack
+ WHERE id = ANY ($1::uuid[])
+ ORDER BY id
+   FOR NO KEY UPDATE
+"""
+
+
+async def lock_packs(tx: Connection, pack_ids: Collection[UUID]) -> None:
+    """Take turns with everybody else who moves these packs or tells of them."""
+    await tx.execute(LOCK_PACKS, sorted(set(pack_ids)))
+
+
+HOLD = """
+INSERT INTO safety_hold (quarantine_id, pack_id, batch, opened_at)
+SELECT $1, pack_id, batch, $4
+  FROM unnest($2::uuid[], $3::text[]) AS given (pack_id, batch)
 """
 
 
 async def open_quarantine(
     tx: Connection, pack_id: UUID, alarm_id: UUID, reason: str, *, now: datetime
 ) -> list[Event]:
-    """Put a pack into quarantine and hold the packs with the same cells. Nothing when it is in
-    quarantine already. Returns what happened, to be told."""
-    await tx.execute(LOCK_PACK, pack_id)
+    """Put a pack into quarantine and hold the packs with the same cells; all of them are locked by
+    the caller. Nothing when it is in quarantine already. Returns what happened, to be told."""
     quarantine_id = await tx.fetchval(OPEN, pack_id, alarm_id, reason, now)
     if quarantine_id is None:
         return []
-    held = await tx.fetch(HOLD, quarantine_id, pack_id, now, MAX_HELD)
+    held = await alike(tx, pack_id)
+    await tx.execute(HOLD, quarantine_id, list(held), list(held.values()), now)
     facts: dict[str, object] = {"quarantine_id": quarantine_id, "alarm_id": alarm_id}
     told = [Event("pack", pack_id, "pack.quarantined", {**facts, "held": len(held)})]
-    for row in held:
-        because = {**facts, "batch": row["batch"]}
-        told.append(Event("pack", row["pack_id"], "pack.held", because))
+    for held_id, batch in held.items():
+        told.append(Event("pack", held_id, "pack.held", {**facts, "batch": batch}))
     return told
 
 
@@ -127,6 +144,7 @@ async def release(
         raise Released(f"the quarantine was released at {found['released_at']:%Y-%m-%d %H:%MZ}")
     row = await tx.fetchrow(RELEASE_QUARANTINE, quarantine_id, now, by, note)
     assert row is not None
+    await lock_packs(tx, [found["pack_id"]])
     facts: dict[str, object] = {"quarantine_id": quarantine_id, "description": note}
     told = [Event("pack", found["pack_id"], "pack.quarantine_released", facts)]
     await events.append(tx, told, actor=by, now=now)
@@ -181,6 +199,7 @@ async def release_hold(
         raise Released(f"the hold was released at {found['released_at']:%Y-%m-%d %H:%MZ}")
     row = await tx.fetchrow(RELEASE_HOLD, hold_id, now, by, note)
     assert row is not None
+    await lock_packs(tx, [found["pack_id"]])
     facts: dict[str, object] = {"hold_id": hold_id, "description": note}
     told = [Event("pack", found["pack_id"], "pack.hold_released", facts)]
     await events.append(tx, told, actor=by, now=now)

@@ -129,6 +129,10 @@ def instant(at_s: float) -> datetime:
 async def raise_all(tx: Connection, alarms: Sequence[Raised], now: datetime) -> None:
     """Write what was found: begun, grown or over. A thermal runaway puts its pack into quarantine
     in the same transaction, and never ends by itself."""
+    if not alarms:
+        return
+    thermal = {one.pack_id for one in alarms if one.change.kind is AlarmKind.THERMAL_RUNAWAY}
+    await lock_with_alike(tx, {one.pack_id for one in alarms}, thermal)
     told: list[Event] = []
     for one in sorted(alarms, key=lambda alarm: (alarm.pack_id, alarm.change.at_s)):
         change = one.change
@@ -139,6 +143,14 @@ async def raise_all(tx: Connection, alarms: Sequence[Raised], now: datetime) -> 
                 tx, one.pack_id, change.kind, change.cell, at=instant(change.at_s), now=now
             )
     await events.append(tx, told, actor=BY, now=now)
+
+
+async def lock_with_alike(tx: Connection, pack_ids: set[UUID], thermal: set[UUID]) -> None:
+    """Lock packs that something is told of, and with those that ran away the ones that will be
+    held for them: all at once and in one order."""
+    for pack_id in thermal:
+        pack_ids = pack_ids | (await quarantines.alike(tx, pack_id)).keys()
+    await quarantines.lock_packs(tx, pack_ids)
 
 
 def sighting(raised: Raised, severity: AlarmSeverity) -> Sighting:
@@ -217,6 +229,10 @@ async def from_device(
     """Alarms that the battery's own management raised or ended, in the order it sent them. An end
     is paired with its beginning by the device's serial, or by the code when it has none; an end
     without a beginning changes nothing."""
+    if not alarms:
+        return
+    is_thermal = any(alarm.begins and alarm.code in THERMAL_CODES for _, alarm in alarms)
+    await lock_with_alike(tx, {pack_id}, {pack_id} if is_thermal else set())
     told: list[Event] = []
     for at, alarm in alarms:
         if not alarm.begins:
@@ -272,9 +288,10 @@ async def close(
 
 
 async def locked(tx: Connection, alarm_id: UUID, wanted: AlarmState) -> AlarmView:
+    # The pack first, as those do who raise alarms.
+    await quarantines.lock_packs(tx, [(await get(tx, alarm_id)).pack_id])
     row = await store.lock(tx, alarm_id)
-    if row is None:
-        raise NoSuchAlarm
+    assert row is not None
     alarm = convert(row, AlarmView)
     if wanted not in NEXT_STATES[alarm.state]:
         raise AlarmInState(f"the alarm is {alarm.state}", state=alarm.state)
@@ -290,7 +307,9 @@ async def get(tx: Connection, alarm_id: UUID) -> AlarmView:
 
 async def repeat(tx: Connection, limit: int, *, by: str, now: datetime) -> int:
     """Tell again what nobody acknowledged. Returns how many alarms were told."""
-    rows = await store.repeat(tx, now, REPEAT_AFTER, limit)
+    due = await store.due(tx, now, limit)
+    await quarantines.lock_packs(tx, due)
+    rows = await store.repeat(tx, now, REPEAT_AFTER, due, limit)
     told = [
         Event(
             "pack",

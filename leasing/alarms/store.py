@@ -11,7 +11,7 @@ from asyncpg import Record
 from leasing.alarms.rules import START, State
 from leasing.db.pool import Connection
 from leasing.kit.rows import convert
-from schemas.alarms import AlarmKind, AlarmSeverity, AlarmState
+from schemas.alarms import AlarmKind, AlarmSeverity
 
 # What is carried
 
@@ -289,9 +289,23 @@ async def close(tx: Connection, alarm_id: UUID, by: str, reason: str, now: datet
     await tx.execute(CLOSE, alarm_id, now, by, reason)
 
 
-# Several may do this at once: each takes alarms that no other has taken. However late it is done,
-# an alarm is told once.
-REPEAT = f"""
+DUE = """
+SELECT pack_id
+  FROM alarm
+ WHERE state = 'raised'
+   AND next_repeat_at <= $1
+ ORDER BY next_repeat_at, id
+ LIMIT $2
+"""
+
+
+async def due(tx: Connection, now: datetime, limit: int) -> list[UUID]:
+    """The packs of alarms that are to be told again, the longest overdue first."""
+    return [row["pack_id"] for row in await tx.fetch(DUE, now, limit)]
+
+
+# However late it is done, an alarm is told once.
+REPEAT = """
 UPDATE alarm
    SET repeats = repeats + 1,
        next_repeat_at = $1::timestamptz + CASE severity
@@ -299,21 +313,26 @@ UPDATE alarm
  WHERE id IN (
        SELECT id
          FROM alarm
-        WHERE state = '{AlarmState.RAISED}'
+        WHERE state = 'raised'
           AND next_repeat_at <= $1
+          AND pack_id = ANY ($5::uuid[])
         ORDER BY next_repeat_at, id
-        LIMIT $5
-          FOR UPDATE SKIP LOCKED)
+        LIMIT $6)
 RETURNING id, pack_id, kind, severity, cell, code, repeats
 """
 
 
 async def repeat(
-    tx: Connection, now: datetime, waits: Mapping[AlarmSeverity, Any], limit: int
+    tx: Connection,
+    now: datetime,
+    waits: Mapping[AlarmSeverity, Any],
+    pack_ids: Collection[UUID],
+    limit: int,
 ) -> list[Record]:
-    """Count alarms that are due to be told again; which they are."""
+    """Count alarms of packs that are due to be told again; which they are."""
     critical, warn = waits[AlarmSeverity.CRITICAL], waits[AlarmSeverity.WARN]
-    return await tx.fetch(REPEAT, now, critical, warn, waits[AlarmSeverity.INFO], limit)
+    info = waits[AlarmSeverity.INFO]
+    return await tx.fetch(REPEAT, now, critical, warn, info, list(pack_ids), limit)
 
 
 # Limits

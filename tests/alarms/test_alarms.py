@@ -596,6 +596,53 @@ def test_packs_with_the_same_cells_are_held_and_others_are_not(database):
     database(scenario)
 
 
+def test_packs_of_one_batch_that_run_away_at_once_are_both_in_quarantine(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            packs = [await build.pack(world) for _ in range(4)]
+            await asyncio.gather(*[run_away(world, pack["id"]) for pack in packs])
+            for pack in packs:
+                await quarantine_of(world, pack["id"])
+            page = await world.staff.get("/v1/safety-holds", limit=200)
+            assert len(page["items"]) == 4 * 3
+
+    database(scenario)
+
+
+def test_a_hand_over_at_the_same_moment_is_before_the_quarantine_or_refused(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lessee = await build.customer(world)
+            place = await build.site(world, lessee["id"])
+            terms = [build.line_terms(place["id"], slot=n + 1) for n in range(4)]
+            _, lines = await build.active_contract(world, lessee["id"], terms)
+            packs = [
+                await build.pack(world, code=build.battery_code(TODAY - timedelta(days=n)))
+                for n in range(4)
+            ]
+            answers = await asyncio.gather(
+                *[
+                    world.staff.ask(
+                        "POST",
+                        f"/v1/lines/{line['id']}/acceptances",
+                        json=build.acceptance(pack["id"], TODAY),
+                    )
+                    for line, pack in zip(lines, packs, strict=True)
+                ],
+                *[run_away(world, pack["id"]) for pack in packs],
+            )
+            for pack, answer in zip(packs, answers[:4], strict=True):
+                (alarm,) = await alarms(world, kind="thermal_runaway", pack_id=pack["id"])
+                state = (await world.staff.get(f"/v1/packs/{pack['id']}"))["state"]
+                accepted = answer.status_code == 201
+                assert accepted == (state == "leased")
+                assert accepted or answer.json()["code"] == "pack_quarantined"
+                await quarantine_of(world, pack["id"])
+                assert alarm["state"] == "raised"
+
+    database(scenario)
+
+
 def test_what_a_pack_was_made_from_tells_its_cells_too(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
