@@ -170,6 +170,30 @@ def test_a_cell_that_drifts_is_found_within_two_days_and_no_other() -> None:
     assert 11 * DAY < change.at_s < 12.6 * DAY
 
 
+def test_a_row_at_the_end_of_a_load_is_not_rest_yet() -> None:
+    """The first row without current still shows the cells as they were under load."""
+
+    def sag(cells: np.ndarray) -> None:
+        cells[after_load, 2] -= 60
+
+    rows = cars.car(days=9, step_s=900)
+    loaded = np.arange(len(rows)) % 2 == 0
+    after_load = ~loaded
+    rows = changed(rows, current_a=np.where(loaded, -40.0, 0.0))
+    assert severe(told(with_cells(rows, sag))) == []
+
+
+def test_most_of_a_pack_that_moves_leaves_the_rest_where_it_is() -> None:
+    """What all cells but a few do is the pack's; the reference cell must not be taken for moved."""
+
+    def shift(cells: np.ndarray) -> None:
+        cells[10 * 288 :] -= 15
+        cells[10 * 288 :, 5] -= 40
+
+    drifting = {cell for kind, _, cell in severe(told(with_cells(cars.car(days=16), shift)))}
+    assert drifting == {6}
+
+
 def test_half_a_pack_that_moves_together_is_no_drift() -> None:
     """A change of temperature or state of charge moves the cells of one side."""
 
@@ -294,6 +318,26 @@ def test_signs_in_neighbouring_rows_belong_together(step_s: float) -> None:
     changes = told(joined(rows, runaway_rows(rows, step_s)))
     (first, *_) = [one for one in changes if one.kind is AlarmKind.THERMAL_RUNAWAY]
     assert first.at_s == rows.at_s[-1] + 3 * step_s
+
+
+def test_a_cell_that_falls_and_cells_that_are_gone_are_enough_without_heat() -> None:
+    fallen = [*CALM[:-1], 2900.0]
+    gone = [*CALM[:-3], math.nan, math.nan, 2900.0]
+    for step_s, wanted in ((1, [2.0]), (30, [60.0]), (90, [])):
+        assert fast([CALM, fallen, gone], [20, 20, 20], step_s) == wanted
+    assert fast([CALM, fallen, fallen], [20, 20, 20], 1) == []
+
+
+def test_all_cells_that_fall_together_are_a_load_or_another_scale() -> None:
+    low = [2800.0] * 23 + [2600.0]
+    assert fast([CALM, low], [20, 45], 30) == []
+
+
+def test_cells_that_were_gone_long_ago_are_not_gone_now() -> None:
+    gone = [*CALM[:-2], math.nan, math.nan]
+    rows = rows_of([CALM, gone, gone, gone], temperature_c=[20.0, 20, 20, 60])
+    rows = changed(rows, at_s=np.array([0.0, 1000, 1010, 1020]))
+    assert AlarmKind.THERMAL_RUNAWAY not in {change.kind for change in told(rows)}
 
 
 def test_cells_that_are_not_sent_for_a_while_are_no_runaway() -> None:
