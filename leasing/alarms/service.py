@@ -40,7 +40,7 @@ from schemas.alarms import (
     AlarmView,
 )
 
-BY = "alarms"
+BY = "rules:alarms"
 """Who raises and ends what nobody did by hand."""
 EVIDENCE_ROWS = 20
 MAX_AHEAD = timedelta(minutes=5)
