@@ -147,7 +147,7 @@ def suspects(rows: Readings, signs: Signs, limits: Limits) -> Bools:
     gentle = rise < limits.runaway_rate_c_per_s * passed
     limit = np.where(passed > FAST_ROW_S, limits.runaway_rise_c, -math.inf)
     calm = (gentle | (rise < limit)) & (rise < limits.runaway_rise_c)
-    calm &= celsius[1:] < limits.runaway_temperature_c
+    # Heat alone is no sign: the rate that belongs to it is looked at anyway.
     share = limits.runaway_drop_percent / 100
     if not rows.cells_mv.shape[1]:
         volts = np.concatenate([[signs.voltage_v], rows.voltage_v])
