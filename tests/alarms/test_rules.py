@@ -414,6 +414,8 @@ def test_a_clock_that_goes_back_is_told_once_and_its_rows_are_passed_over() -> N
     assert [(one.kind, one.at_s) for one in changes if one.severity] == [
         (AlarmKind.DATA_CLOCK, rows.at_s[110])
     ]
+    # Also when the portion that went back is over before the clock is right again.
+    assert in_portions(changed(rows, at_s=at), [100, 105, 110]) == changes
 
 
 def test_a_pack_voltage_that_its_cells_deny_is_told() -> None:
