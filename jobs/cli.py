@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from jobs.cli_accounting import period
+from jobs.cli_alarms import alarms
 from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
@@ -39,6 +40,7 @@ main.add_command(export_sheet)
 main.add_command(import_sheet)
 main.add_command(contract)
 main.add_command(period)
+main.add_command(alarms)
 main.add_command(einvoice)
 main.add_command(decode)
 

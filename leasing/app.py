@@ -12,6 +12,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from leasing.access.gate import Gate
 from leasing.accounting import api as accounting
+from leasing.alarms import api as alarms
+from leasing.alarms import model as alarms_model
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
 from leasing.autonomy import api as autonomy
@@ -74,6 +76,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **batteries_model.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,
     **annotations_model.CONSTRAINTS,
+    **alarms_model.CONSTRAINTS,
     **ledger_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
     **receivables_model.CONSTRAINTS,
@@ -96,6 +99,7 @@ HANDLERS = [
     *lines_api.HANDLERS,
     *batch_api.HANDLERS,
     *annotations.HANDLERS,
+    *alarms.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
     *autonomy.HANDLERS,

@@ -252,7 +252,8 @@ def constraint_error(
     if not name:
         return None
     found = names.get(name) or names.get(re.sub(r"_\d{4,}$", "", name))
-    return found() if found else None
+    # A trigger of ours may say as a hint which thing is in the way; PostgreSQL itself gives none.
+    return found(exc.hint or "") if found else None
 
 
 # --- From the domain, from Litestar, from nowhere ---------------------------------------------

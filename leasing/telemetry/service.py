@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from leasing.alarms import service as alarms
 from leasing.db.pool import Connection
 from leasing.kit.errors import FieldError, Invalid
 from leasing.kit.time import civil_date
-from leasing.telemetry import packed, rules, storage, store
+from leasing.telemetry import packed, rules, storage, store, watching
 from leasing.telemetry.columns import (
     NO_CELL,
     Flags,
@@ -26,7 +27,7 @@ from leasing.telemetry.columns import (
     instant,
     us,
 )
-from leasing.telemetry.model import Report, Source, SourceKind
+from leasing.telemetry.model import Alarm, Report, Source, SourceKind
 from leasing.telemetry.rules import Fault
 from schemas.telemetry import PackColumns, Reading, ReadingReceipt, RefusedReading
 
@@ -163,7 +164,7 @@ async def take(
         good = placed.take(keep)
         unknown = readings.pack[(placed.pack < 0) & ~unclear]
         await count_unmatched(tx, sources, unknown, UNKNOWN, now)
-    stored = await storage.add(tx, packs, good, now=now)
+    stored = await keep_and_watch(tx, packs, good, now=now)
     return ReadingReceipt(
         stored=stored,
         repeated=len(good) - stored,
@@ -217,13 +218,42 @@ async def ingest_reports(tx: Connection, reports: Sequence[Report], *, now: date
     await count_unmatched(tx, named, readings.pack[wrong_time & ~unknown], "impossible_time", now)
     empty = ~rules.has_values(placed)
     good = placed.take(~(wrong_time | unknown | empty))
-    stored = await storage.add(tx, packs, good, now=now)
+    stored = await keep_and_watch(tx, packs, good, now=now)
+    raised = told_alarms(packs, placed.pack[~wrong_time], reports_at(reports, ~wrong_time))
+    for pack_id, told in raised.items():
+        await alarms.from_device(tx, pack_id, told, now=now)
     return Taken(
         stored=stored,
         repeated=len(good) - stored,
         unmatched=int(unknown.sum()),
         refused=int(((wrong_time | empty) & ~unknown).sum()),
     )
+
+
+async def keep_and_watch(
+    tx: Connection, packs: Sequence[UUID], readings: Readings, *, now: datetime
+) -> int:
+    """Store readings, and judge them before anybody is told that they are stored. Returns how
+    many were new."""
+    stored = await storage.add(tx, packs, readings, now=now)
+    await alarms.watch(tx, watching.by_pack(packs, readings), now=now)
+    return stored
+
+
+def told_alarms(
+    packs: Sequence[UUID], places: NDArray[np.int32], reports: Sequence[Report]
+) -> dict[UUID, list[tuple[datetime, Alarm]]]:
+    """What the devices of known packs warn of themselves, in the order they said it."""
+    found: dict[UUID, list[tuple[datetime, Alarm]]] = {}
+    for place, report in zip(places.tolist(), reports, strict=True):
+        if place >= 0:
+            for alarm in report.alarms:
+                found.setdefault(packs[place], []).append((report.at, alarm))
+    return {pack_id: found[pack_id] for pack_id in sorted(found)}
+
+
+def reports_at(reports: Sequence[Report], where: Flags) -> list[Report]:
+    return [reports[place] for place in np.flatnonzero(where).tolist()]
 
 
 def _within(report: Report) -> Report:

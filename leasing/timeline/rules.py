@@ -117,6 +117,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "退回电池组检验:{grade} 级,{hazard}",
     ),
     "pack.reinstated": ("The pack was released for another lease", "电池组重新入库待租"),
+    "pack.alarm_raised": (
+        "An alarm was raised: {alarm}, {severity}",
+        "告警:{alarm},级别 {severity}",
+    ),
+    "pack.alarm_grown": ("An alarm grew: {alarm}, {severity}", "告警升级:{alarm},级别 {severity}"),
+    "pack.alarm_repeated": (
+        "An alarm that nobody acknowledged was told again: {alarm}, {severity}",
+        "未确认告警重复提醒:{alarm},级别 {severity}",
+    ),
+    "pack.alarm_acknowledged": ("An alarm was acknowledged: {alarm}", "确认告警:{alarm}"),
+    "pack.alarm_closed": ("An alarm ended: {alarm}", "告警消除:{alarm}"),
+    "pack.quarantined": (
+        "The pack was put into quarantine; {held} packs with the same cells are held",
+        "电池组隔离,同批次电芯的 {held} 个电池组暂停交付",
+    ),
+    "pack.quarantine_released": (
+        "The quarantine was released after an inspection",
+        "检验后解除隔离",
+    ),
+    "pack.held": (
+        "The pack is held: a pack with cells of batch {batch} is in quarantine",
+        "暂停交付:同批次({batch})电池组被隔离",
+    ),
+    "pack.hold_released": ("The hold on the pack was released", "解除暂停交付"),
     "waste.declared": ("The pack was declared waste", "电池组判定报废"),
     "routing.chosen": ("Outlet {outlet} was chosen for the pack", "确定回收网点 {outlet}"),
     "routing.handed_over": ("The pack was handed over at the outlet", "电池组移交回收网点"),

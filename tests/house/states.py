@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
+from leasing.alarms import model as alarms
 from leasing.batteries import model as batteries
 from leasing.billing import model as billing
 from leasing.contracts import model as contracts
@@ -26,6 +27,7 @@ def page() -> str:
         HEAD,
         table("Contract 租赁合同", contracts.NEXT_STATES),
         table("Pack 电池包", batteries.NEXT_STATES),
+        table("Alarm 告警", alarms.NEXT_STATES),
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
