@@ -73,3 +73,82 @@ def fit(data: Path, out: Path | None) -> None:
             size = health_fit.write(folder, name, parameters)
             report(done, health_fit.FILES)
             say(f"{name}.json: {size:,} bytes")
+
+
+@health.command("report")
+@click.option("--data", type=FOLDER, default=DATA, show_default=True, help="Measurements.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("docs/health-report.md"),
+    show_default=True,
+)
+def report(data: Path, out: Path) -> None:
+    """Judge the estimators on units left out, print the table and write it to a file."""
+    from jobs import health_fit, health_report
+    from jobs.progress import progress
+
+    try:
+        health_fit.require(data)
+    except health_fit.NoData as error:
+        raise click.ClickException(str(error)) from error
+    rows = []
+    with progress("judged") as tell:
+        for done, part in enumerate(health_report.PARTS):
+            tell(done, len(health_report.PARTS))
+            for row in part(data):
+                rows.append(row)
+                click.echo(health_report.told(row))
+        tell(len(health_report.PARTS), len(health_report.PARTS))
+    out.write_text(health_report.page(rows), encoding="utf-8")
+    say(f"written to {out}")
+
+
+@click.command("soh")
+@click.argument("file", type=FILE)
+@click.option("--rated-ah", type=click.FloatRange(0, min_open=True), help="What it was made for.")
+@click.option("--chemistry", type=click.Choice(["lfp", "nmc"]), default="lfp", show_default=True)
+@click.option("--cells", type=click.IntRange(1, 2000), help="In series; told from the voltage.")
+@click.option("--full-cell-v", type=float, help="Where a charge ends, for nmc: 4.2, 4.35 …")
+@click.option("--discharge-positive", is_flag=True, help="The file has discharge as positive.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def soh(
+    file: Path,
+    rated_ah: float | None,
+    chemistry: str,
+    cells: int | None,
+    full_cell_v: float | None,
+    discharge_positive: bool,
+    as_json: bool,
+) -> None:
+    """How much a pack still holds, from a FILE of its readings (CSV or Parquet).
+
+    The columns are time (ts, or seconds in t_s), voltage_v, current_a, and if there are
+    soc_percent and temperature_c; names of the Battery Data Format are understood. No database is
+    needed. Where no honest answer can be given the reason is told and the exit code is 1.
+    """
+    import sys
+
+    from msgspec import json
+
+    from jobs import health_soh
+    from jobs.health_tables import BadFile
+
+    try:
+        found = health_soh.estimate(
+            file,
+            rated_ah=rated_ah,
+            chemistry=chemistry,
+            cells=cells,
+            full_cell_v=full_cell_v,
+            discharge_positive=discharge_positive,
+        )
+    except BadFile as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.encode(found.health).decode())
+    else:
+        for line in health_soh.explanation(found):
+            click.echo(line)
+    if found.health.capacity_mah is None:
+        sys.exit(1)

@@ -40,6 +40,10 @@ def full_charges(data: Path) -> tuple[Table, dict[tuple[str, int], float]]:
     return health_tables.read(folder / "full_charges.parquet"), labels
 
 
+def sessions(data: Path) -> Table:
+    return health_tables.read(data / "lfp102_charge" / "sessions.parquet")
+
+
 def discharges(data: Path) -> tuple[Table, dict[tuple[str, int], float]]:
     folder = data / "nasa_pcoe_18650"
     labels = health_tables.capacities(folder / "labels.csv")

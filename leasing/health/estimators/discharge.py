@@ -136,6 +136,11 @@ def _fit(units: list[Unit]) -> Model:
     return Model(slope, start, extent, 0.0, base, gain, 0.0, 0.0)
 
 
+def fit_values(table: Table, capacities: Capacities) -> Model:
+    """Fit without intervals: one unit is enough for that."""
+    return _fit(_units(table, capacities))
+
+
 def fit(table: Table, capacities: Capacities) -> Model:
     """Fit on all units; intervals from the errors of each while it was left out."""
     units = _units(table, capacities)
