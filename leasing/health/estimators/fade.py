@@ -72,7 +72,7 @@ def running_median(soh_pct: Array) -> Array:
     """Median of nine, centred; of fewer at either end.
 
     >>> running_median(np.array([100.0, 99.0, 50.0, 98.0, 97.0, 96.0, 95.0]))
-    array([98., 97., 96., 97., 96., 96., 96.])
+    array([98. , 97.5, 97. , 97. , 97. , 96.5, 96. ])
     """
     half = MEDIAN // 2
     padded = np.pad(soh_pct, half, constant_values=np.nan)
