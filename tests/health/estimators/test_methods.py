@@ -41,6 +41,10 @@ def test_nine_units_are_the_fewest_that_show_a_quantile() -> None:
     scores = np.ones(8)
     with pytest.raises(ValueError, match="9 are needed"):
         conformal.quantile(scores, np.array([f"c{k}" for k in range(8)]))
+    # Of nine, the tenth unit may be worse than all: the level is 0.9·10/9, not 0.9.
+    twenty = np.array([f"c{k:02}" for k in range(20)])
+    assert conformal.quantile(np.arange(20.0), twenty) == 18
+    assert conformal.quantile(np.arange(21.0), np.array([*twenty, "d"])) == 19
     nine = conformal.quantile(np.arange(9.0), np.array([f"c{k}" for k in range(9)]))
     assert nine == pytest.approx(8 * (1 + 2 / 3) ** 0.5)
 
