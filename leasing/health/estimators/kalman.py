@@ -76,10 +76,12 @@ def smooth(
 
     The state is the capacity and its rate of change. `weeks` are the sessions' times, rising;
     `fade_per_week` is mean and sigma of the rate as a share of the capacity, before anything was
-    seen. Where a pack has no session its column is nan and its state only ages.
+    seen. Where a pack has no session its value is nan and its state only ages; a pack without any
+    session stays nan.
     """
     packs, sessions = capacity_ah.shape
-    start = np.nanmean(np.where(np.isfinite(capacity_ah), capacity_ah, np.nan), axis=1)
+    first = np.argmax(np.isfinite(capacity_ah), axis=1)
+    start = capacity_ah[np.arange(packs), first]
     mean = np.stack([start, fade_per_week[0] * start], axis=1)
     covariance = np.zeros((packs, 2, 2))
     covariance[:, 0, 0] = start**2

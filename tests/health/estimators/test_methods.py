@@ -103,6 +103,10 @@ def test_a_pack_without_a_session_ages_and_one_wild_session_moves_little() -> No
     value, variance = kalman.smooth(weeks, seen, np.full_like(seen, 1.0), (0.0, 0.001))
     assert (np.diff(variance[0, 14:]) > 0).all()
     assert value[1, 15] > 97
+    seen[0] = np.nan
+    value, _ = kalman.smooth(weeks, seen, np.full_like(seen, 1.0), (0.0, 0.001))
+    assert np.isnan(value[0]).all()
+    assert value[1, 10] == pytest.approx(100)
     plain = kalman.Belief(np.array([[100.0]]), np.array([[[1.0]]]))
     halved = kalman.update(plain, np.array([1.0]), np.array([102.0]), np.array([1.0]))
     assert halved.mean[0, 0] == pytest.approx(101)
