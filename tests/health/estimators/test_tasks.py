@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leasing.health.estimators import charge, discharge, early_life, fade, pulse, shipped
-from leasing.health.estimators.model import MissingColumn, Table
+from leasing.health.estimators.model import MissingColumn, Prediction, Table
 from leasing.health.estimators.tasks import PULSE_TYPES, TASKS
 
 
@@ -173,6 +173,21 @@ def test_only_earlier_cycles_of_a_cell_are_used() -> None:
     assert len(some) == 31
 
 
+def test_another_piece_of_the_same_charge_is_not_used() -> None:
+    model, true = known_type(), 101 - 0.25 * np.arange(30)
+    table = Cell("new", 50, 55).charges(true)
+    window, topup = pieces(table, "window"), pieces(table, "topup")
+    last = np.asarray(topup["cycle"]) == 29
+    earlier = np.asarray(window["cycle"]) < 29
+
+    def predicted(rows: np.ndarray) -> list[Prediction]:
+        table = {n: np.concatenate([window[n][rows], topup[n][last]]) for n in window}
+        return [p for p in charge.predict(table, model) if p.protocol == "topup"]
+
+    assert predicted(earlier) == predicted(np.ones(len(earlier), dtype=bool))
+    assert predicted(earlier) != predicted(earlier & (np.asarray(window["cycle"]) < 28))
+
+
 def test_a_piece_that_begins_in_the_window_does_not_measure_it() -> None:
     volts = np.linspace(3.37, 3.42, 50)
     assert charge.window_charge(np.linspace(0, 20, 50), volts) is None
@@ -234,6 +249,16 @@ def test_the_voltage_coming_back_after_the_load_is_not_looked_at() -> None:
     with_rest = discharge.predict(discharges("b", [1.8, 1.7]), model)
     without = discharge.predict(discharges("b", [1.8, 1.7], rest_after=False), model)
     assert with_rest == without
+
+
+def test_a_discharge_that_began_inside_the_window_has_no_answer() -> None:
+    """At rest above 3.88 V, and below it with the first ampere."""
+    t_s = np.arange(0.0, 3000.0, 10.0)
+    volts = np.where(t_s < 100, 3.89, 3.8 - 0.4 * t_s / 3000)
+    amperes = np.where(t_s < 100, 0.0, -2.0)
+    assert discharge.window_charge(t_s, volts, amperes) is None
+    rising = np.where(t_s < 100, 3.89, volts + 0.1)
+    assert discharge.window_charge(t_s, rising, np.full(len(t_s), -2.0)) is not None
 
 
 def test_a_discharge_cut_short_has_no_answer() -> None:
