@@ -286,6 +286,15 @@ def test_a_straight_fade_of_an_unknown_family_is_continued() -> None:
     assert known[90].upper / known[90].pred < found[90].upper / found[90].pred
 
 
+def test_an_unknown_family_past_its_knee_is_told_by_what_it_does_now() -> None:
+    model = fade.load(shipped.parameters(fade.TASK))
+    cycles = np.arange(800)
+    soh = np.where(cycles < 400, 100 - 0.01 * cycles, 96 - 0.05 * (cycles - 400))
+    table: Table = {"unit": np.full(800, "X/1"), "cycle": cycles, "soh_pct": soh}
+    found = {p.index: p.pred for p in fade.predict(table, model)}
+    assert found[85] == pytest.approx(100, rel=0.05)
+
+
 def test_what_comes_after_the_cut_changes_nothing() -> None:
     model = fade.load(shipped.parameters(fade.TASK))
     table = fading("ESSL1/x", 0.02, 1200)
