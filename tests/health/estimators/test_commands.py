@@ -40,6 +40,7 @@ def test_predictions_have_the_columns_of_the_task_and_are_the_same_every_time(
         "from_87pct",
         "from_85pct",
     ]
+    assert all(len(row["pred"].replace(".", "")) >= 5 for row in rows)
     assert all(float(r["lower"]) < float(r["pred"]) < float(r["upper"]) for r in rows)
     assert {(row["dataset"], row["unit"]) for row in rows} == {("fade_rul", "ESSL1/x")}
 
@@ -130,6 +131,8 @@ def test_a_whole_charge_tells_capacity_interval_method_and_error_terms(
     assert "Method coulomb.anchored" in answer.output
     for term in ("gain", "offset", "start state", "end state", "temperature", "rate"):
         assert f"  {term}" in answer.output
+    # 1 % of a capacity of 90 Ah in 100 is 0.9 points.
+    assert "  gain          0.90" in answer.output
     assert "from 0 % (empty) to 100 % (cut_off)" in answer.output
 
 
