@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 WORKERS ?= 2
+HEALTH_DATA ?= ../shared/data/health
 
-.PHONY: help setup demo serve worker test check format bench schema states examples columns lock clean
+.PHONY: help setup demo serve worker test check format bench health-fit health-report schema states examples columns lock clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make the virtual environment with the pinned packages
 
@@ -44,6 +45,12 @@ format: $(READY) ## Put the code into shape
 
 bench: $(READY) ## Measure speed and memory against floors taken in the same run
 	$(BIN)/python -m bench
+
+health-fit: $(READY) ## Fit the health estimators anew on the measurements in HEALTH_DATA
+	$(BIN)/leasing health fit --data $(HEALTH_DATA)
+
+health-report: $(READY) ## Judge the health estimators on units left out, and write docs/health-report.md
+	$(BIN)/leasing health report --data $(HEALTH_DATA)
 
 schema: $(READY) ## Write docs/schema.sql anew from the migrations
 	$(BIN)/python -m tests.house.snapshot
