@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from jobs.runner import Work
-from leasing.contracts import service, store
+from leasing.contracts import amending, ending, store
 from leasing.db import clock
 from leasing.db.pool import Connection
 
@@ -21,7 +21,7 @@ async def run(work: Work) -> None:
 
     async def expire(contract_id: UUID) -> None:
         async with work.db.transaction() as tx:
-            await service.expire(tx, contract_id, on, by=work.by, now=await clock.now(tx))
+            await ending.expire(tx, contract_id, on, by=work.by, now=await clock.now(tx))
 
     async def escalate(contract_id: UUID) -> None:
         # Step by step, each for itself: an index that is not published yet keeps back its own step,
@@ -32,7 +32,7 @@ async def run(work: Work) -> None:
                 now = await clock.now(tx)
                 since = on - LOOK_BACK
                 changed = bool(
-                    await service.take_step(tx, contract_id, on, since, by=work.by, now=now)
+                    await amending.take_step(tx, contract_id, on, since, by=work.by, now=now)
                 )
 
     await each(work, lambda tx, after: store.expired(tx, on, after, CHUNK_CONTRACTS), expire)

@@ -1,17 +1,20 @@
 """The web application: every context's routes behind one edge."""
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from leasing.access.gate import Gate
 from leasing.accounting import api as accounting
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
+from leasing.autonomy import api as autonomy
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -32,6 +35,7 @@ from leasing.http.docs import DocsPage
 from leasing.http.edge import (
     Edge,
     provide_caller,
+    provide_db,
     provide_now,
     provide_tx,
     provide_unreadable,
@@ -94,6 +98,7 @@ HANDLERS = [
     *annotations.HANDLERS,
     *telemetry.HANDLERS,
     *health.HANDLERS,
+    *autonomy.HANDLERS,
     *matching.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,
@@ -111,6 +116,27 @@ HANDLERS = [
 def create(db: Database) -> ASGIApp:
     """The application on an open database. Whoever opened the database closes it."""
     gate = Gate(db, remember_seconds=db.settings.key_memory_seconds)
+    alive = {"db": db, "gate": gate, "press": Press(db)}
+    return RequestId(Bound(routes(db.settings.max_body_bytes), alive))
+
+
+class Bound:
+    """Routes bound to what lives. Each request carries it in its ASGI state, so one set of routes,
+    which is dear to make, serves any number of databases."""
+
+    def __init__(self, app: ASGIApp, alive: dict[str, Any]) -> None:
+        self.app = app
+        self.alive = alive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            scope.setdefault("state", {}).update(self.alive)
+        await self.app(scope, receive, send)
+
+
+@cache
+def routes(max_body_bytes: int) -> Litestar:
+    """Every route, on no database yet."""
     v1 = Router(
         path="/v1",
         route_handlers=HANDLERS,
@@ -123,27 +149,25 @@ def create(db: Database) -> ASGIApp:
         },
         security=[{"api_key": []}],
     )
-    return RequestId(
-        Litestar(
-            route_handlers=[v1, *status.HANDLERS],
-            request_class=JsonRequest,
-            request_max_body_size=db.settings.max_body_bytes,
-            exception_handlers=exception_handlers(CONSTRAINTS),
-            openapi_config=DocumentConfig(
-                title="Battery leasing",
-                version="0.1.0",
-                path="/schema",
-                render_plugins=[DocsPage()],
-                use_handler_docstrings=True,
-                components=Components(
-                    security_schemes={
-                        "api_key": SecurityScheme(
-                            type="http", scheme="bearer", description="An API key, bl_…"
-                        )
-                    }
-                ),
+    return Litestar(
+        route_handlers=[v1, *status.HANDLERS],
+        request_class=JsonRequest,
+        request_max_body_size=max_body_bytes,
+        exception_handlers=exception_handlers(CONSTRAINTS),
+        dependencies={"db": Provide(provide_db, sync_to_thread=False)},
+        openapi_config=DocumentConfig(
+            title="Battery leasing",
+            version="0.1.0",
+            path="/schema",
+            render_plugins=[DocsPage()],
+            use_handler_docstrings=True,
+            components=Components(
+                security_schemes={
+                    "api_key": SecurityScheme(
+                        type="http", scheme="bearer", description="An API key, bl_…"
+                    )
+                }
             ),
-            state=State({"db": db, "gate": gate, "press": Press(db)}),
-            logging_config=None,
-        )
+        ),
+        logging_config=None,
     )

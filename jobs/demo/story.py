@@ -20,8 +20,7 @@ from jobs.demo.cast import GUARANTEE_PERCENT
 from jobs.demo.model import Cast, Lease, Line, Pack, Product, Scale
 from jobs.demo.stage import ACTOR
 from jobs.registry import JOBS
-from leasing.contracts import duties, handovers
-from leasing.contracts import service as contracts
+from leasing.contracts import duties, ending, handovers
 from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
 from leasing.end_of_life import store as end_of_life_store
@@ -206,7 +205,7 @@ class Story:
         self.plan(INSPECT_AFTER_DAYS, self.inspect, pack)
 
     async def end_lease(self, lease: Lease, tx: Connection) -> None:
-        await contracts.end(tx, lease.id, by=ACTOR, now=self.now)
+        await ending.end(tx, lease.id, by=ACTOR, now=self.now)
 
     async def take_from_shelf(self, tx: Connection, line: Line) -> Pack:
         """The pack that waited longest and holds what is guaranteed; a new one if there is none."""

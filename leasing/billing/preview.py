@@ -9,7 +9,7 @@ from uuid import UUID
 from leasing.billing import issuing, rating, runs, store
 from leasing.billing.model import NotInSight, RunUnderWay
 from leasing.billing.runs import Run
-from leasing.contracts import service as amendments
+from leasing.contracts import amending
 from leasing.contracts import store as contracts
 from leasing.contracts.model import NoSuchContract
 from leasing.db.pool import Connection, is_lost, savepoint
@@ -137,6 +137,6 @@ async def amendment(
     buyer_id = await parties.billing_party(tx, contract.lessee_id)
     before = await run(tx, data.as_of, buyer_id, now)
     async with undone(tx):
-        await amendments.amend(tx, contract_id, data.amendment, contract.version, by=by, now=now)
+        await amending.amend(tx, contract_id, data.amendment, contract.version, by=by, now=now)
         after = await run(tx, data.as_of, buyer_id, now)
     return AmendmentPreview(before=before, after=after)

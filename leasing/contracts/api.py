@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.contracts import duties, incidents, service, store
+from leasing.contracts import amending, duties, ending, incidents, service, store, transfers
 from leasing.http.edge import CUSTOMERS, By, Now, Tx
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
@@ -197,7 +197,7 @@ async def give_notice(
     tx: Tx, caller: By, now: Now, contract_id: FromPath[UUID], data: JSONBody[NoticeCreate]
 ) -> Response[ContractView]:
     """One side says that it will not go on."""
-    return versioned(await service.give_notice(tx, contract_id, data, by=str(caller), now=now))
+    return versioned(await ending.give_notice(tx, contract_id, data, by=str(caller), now=now))
 
 
 @post(
@@ -207,7 +207,7 @@ async def withdraw_notice(
     tx: Tx, caller: By, now: Now, contract_id: FromPath[UUID]
 ) -> Response[ContractView]:
     """Both sides go on after all."""
-    return versioned(await service.withdraw_notice(tx, contract_id, by=str(caller), now=now))
+    return versioned(await ending.withdraw_notice(tx, contract_id, by=str(caller), now=now))
 
 
 @post("/contracts/{contract_id:uuid}/termination", status_code=200, responses=when_posting(404))
@@ -215,7 +215,7 @@ async def terminate_contract(
     tx: Tx, caller: By, now: Now, contract_id: FromPath[UUID], data: JSONBody[TerminationCreate]
 ) -> Response[ContractView]:
     """End a contract before its term is over, at the price agreed for that."""
-    return versioned(await service.terminate(tx, contract_id, data, by=str(caller), now=now))
+    return versioned(await ending.terminate(tx, contract_id, data, by=str(caller), now=now))
 
 
 @post("/contracts/{contract_id:uuid}/end", status_code=200, responses=when_posting(404))
@@ -223,7 +223,7 @@ async def end_contract(
     tx: Tx, caller: By, now: Now, contract_id: FromPath[UUID]
 ) -> Response[ContractView]:
     """End a contract whose packs have all gone back."""
-    return versioned(await service.end(tx, contract_id, by=str(caller), now=now))
+    return versioned(await ending.end(tx, contract_id, by=str(caller), now=now))
 
 
 # What is agreed anew
@@ -234,7 +234,7 @@ async def renew_contract(
     tx: Tx, caller: By, now: Now, contract_id: FromPath[UUID], data: JSONBody[RenewalCreate]
 ) -> Response[ContractView]:
     """Agree on a further term, right after the last."""
-    return versioned(await service.renew(tx, contract_id, data, by=str(caller), now=now))
+    return versioned(await ending.renew(tx, contract_id, data, by=str(caller), now=now))
 
 
 @post("/contracts/{contract_id:uuid}/amendments", responses=when_posting(404, 412, 428))
@@ -249,7 +249,7 @@ async def amend_contract(
     """Other terms or rents from a day on. Days that were billed already are put right on the
     next invoice."""
     expected = expected_version(if_match)
-    return await service.amend(tx, contract_id, data, expected, by=str(caller), now=now)
+    return await amending.amend(tx, contract_id, data, expected, by=str(caller), now=now)
 
 
 @post("/contracts/{contract_id:uuid}/escalations", responses=when_posting(404))
@@ -258,7 +258,7 @@ async def escalate_contract(
 ) -> EscalationView:
     """Bring every rent to what the escalator makes of it on a day. A job does it daily; asking
     again changes nothing."""
-    changed = await service.escalate(tx, contract_id, data.from_on, by=str(caller), now=now)
+    changed = await amending.escalate(tx, contract_id, data.from_on, by=str(caller), now=now)
     return EscalationView(contract_id=contract_id, from_on=data.from_on, line_ids=changed)
 
 
@@ -268,7 +268,7 @@ async def transfer_contract(
 ) -> Response[ContractView]:
     """Another lessee takes the contract over; packs stay where they are. Answers with the new
     lessee's contract."""
-    return versioned(await service.transfer(tx, contract_id, data, by=str(caller), now=now), 201)
+    return versioned(await transfers.transfer(tx, contract_id, data, by=str(caller), now=now), 201)
 
 
 @get("/fees", opt={"access": CUSTOMERS}, responses=when_reading())

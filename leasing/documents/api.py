@@ -1,11 +1,12 @@
 """Invoices as documents over HTTP."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 from uuid import UUID
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import (
     OpenAPIHeader,
     OpenAPIMediaType,
@@ -60,15 +61,20 @@ class GivesDocument(Operation):
         )
 
 
+def provide_press(request: Request[None, None, State]) -> service.Press:
+    return cast("service.Press", request.scope["state"]["press"])
+
+
 @get(
     "/invoices/{invoice_id:uuid}/document",
     opt={"access": CUSTOMERS},
+    dependencies={"press": Provide(provide_press, sync_to_thread=False)},
     responses=when_reading(404, 409),
     operation_class=GivesDocument,
 )
 async def get_document(
     tx: Tx,
-    state: State,
+    press: NamedDependency[service.Press],
     invoice_id: FromPath[UUID],
     file_format: Annotated[DocumentFormat, QueryParameter(name="format")] = DocumentFormat.JSON,
     language: FromQuery[DocumentLanguage] = DocumentLanguage.EN,
@@ -77,7 +83,6 @@ async def get_document(
     are the same in either language."""
     named = await store.load(tx, invoice_id)
     if file_format is DocumentFormat.PDF:
-        press: service.Press = state["press"]
         content = await press.pdf(tx, named, language)
     else:
         content = await service.render(named, file_format, language)

@@ -100,9 +100,9 @@ class Edge(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         request: Request[None, None, State] = Request(scope, receive, send)
-        # Litestar copies middleware deeply, so what lives is kept in the application's state.
-        db: Database = scope["litestar_app"].state["db"]
-        gate: Gate = scope["litestar_app"].state["gate"]
+        # Routes are made once and know no database: what lives comes with the request.
+        db: Database = scope["state"]["db"]
+        gate: Gate = scope["state"]["gate"]
         caller = await gate.admit(request.headers.get("authorization"))
         reads = request.method in ("GET", "HEAD")
         allowed = scope["route_handler"].opt.get("access", READERS if reads else STAFF)
@@ -215,6 +215,11 @@ async def save(
     )
 
 
+def provide_db(request: Request[None, None, State]) -> Database:
+    """For what is asked outside of `/v1`, where no transaction is opened beforehand."""
+    return cast("Database", request.scope["state"]["db"])
+
+
 def provide_tx(request: Request[None, None, State]) -> Connection:
     """The request's transaction. Nobody below the edge opens or ends one."""
     return cast("Connection", request.scope["state"]["tx"])
@@ -234,6 +239,7 @@ async def provide_now(tx: NamedDependency[Connection]) -> datetime:
 
 
 # What handlers ask for by these names.
+Db = NamedDependency[Database]
 Tx = NamedDependency[Connection]
 By = NamedDependency[Caller]
 Now = NamedDependency[datetime]

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Response, get
-from litestar.datastructures import State
 
 from leasing.db import clock
-from leasing.db.pool import Database
+from leasing.http.edge import Db
 from leasing.http.problems import documented
 from leasing.kit.errors import Unavailable
 from leasing.kit.time import CIVIL_ZONE, system_now
@@ -44,9 +43,8 @@ class NotReady(Unavailable):
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False)
-async def status_page(state: State) -> Response[str]:
+async def status_page(db: Db) -> Response[str]:
     """Counts and the newest job runs, for people."""
-    db: Database = state["db"]
     async with db.transaction(read_only=True) as tx:
         time = await clock.read(tx)
         counts = await store.counts(tx)
@@ -80,9 +78,8 @@ async def live() -> dict[str, bool]:
 
 
 @get("/health/ready", responses=documented(500, 503))
-async def ready(state: State) -> dict[str, bool]:
+async def ready(db: Db) -> dict[str, bool]:
     """The process answers and its database does. 503 otherwise."""
-    db: Database = state["db"]
     async with db.transaction(read_only=True) as tx:
         if not await tx.fetchval("SELECT EXISTS (SELECT FROM migration)"):
             raise NotReady("the schema has not been migrated: run 'leasing migrate'")

@@ -51,6 +51,7 @@ LISTS = [
     "/v1/outages",
     "/v1/site-tenancies",
     "/v1/price-indexes",
+    "/v1/autonomy",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/health-checks",
     f"/v1/packs/{UUID(int=1)}/capacity-tests",
@@ -69,6 +70,7 @@ OURS = {
     "/v1/events": ["12", AN_ID],
     "/v1/accounting-periods": ["2026-01-01"],
     "/readings": [AN_INSTANT],
+    "/v1/autonomy": [7, AN_ID],
 }
 
 FOREIGN: list[Any] = [

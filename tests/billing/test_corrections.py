@@ -10,8 +10,7 @@ import pytest
 from jobs import runner
 from jobs.registry import JOBS
 from leasing.billing import running
-from leasing.contracts import handovers
-from leasing.contracts import service as contracts
+from leasing.contracts import amending, handovers
 from leasing.db import clock
 from leasing.db.pool import Connection, Database
 from leasing.kit.time import midnight
@@ -619,7 +618,7 @@ async def amend_all(tx: Connection, terms: TermsPatch, rent_amount: int | None) 
             if rent_amount is not None
         ]
         data = AmendmentCreate(from_on=AMENDED, reason="agreed", terms=terms, rents=rents)
-        await contracts.amend(tx, contract_id, data, version, by="test", now=midnight(FEBRUARY))
+        await amending.amend(tx, contract_id, data, version, by="test", now=midnight(FEBRUARY))
 
 
 def test_a_run_cut_short_puts_everything_right_once(database, monkeypatch):

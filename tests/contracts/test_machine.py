@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from leasing.app import CONSTRAINTS
 from leasing.batteries import service as batteries
-from leasing.contracts import handovers, lines, moves, service, store
+from leasing.contracts import amending, ending, handovers, lines, moves, service, store, transfers
 from leasing.db.pool import Connection, Database, connect, savepoint
 from leasing.end_of_life import service as end_of_life
 from leasing.kit.errors import DomainError
@@ -783,7 +783,7 @@ class Leases(RuleBasedStateMachine):
     ) -> Any:
         found = await store.read(tx, contract_id)
         version = found.version if found else 1
-        return await service.amend(tx, contract_id, create, version, **self.who)
+        return await amending.amend(tx, contract_id, create, version, **self.who)
 
     @precondition(lambda self: self.in_state(*IN_FORCE))
     @rule(data=st.data())
@@ -794,7 +794,7 @@ class Leases(RuleBasedStateMachine):
             "escalate",
             contract,
             lambda: self.book.escalate(contract, day),
-            lambda tx, one: service.escalate(tx, one, on(day), **self.who),
+            lambda tx, one: amending.escalate(tx, one, on(day), **self.who),
         )
 
     @precondition(lambda self: self.in_state("active", "suspended"))
@@ -803,13 +803,13 @@ class Leases(RuleBasedStateMachine):
         contract = self.contract(data, "active", "suspended")
         given = self.day(data)
         low = given + contract.terms.get(given, {}).get("notice_days", 0)
-        ending = self.day(data, [low, contract.ends], max(low, contract.ends or 0))
-        create = wire.NoticeCreate(given_on=on(given), ending_on=on(ending), reason="moving")
+        leaving = self.day(data, [low, contract.ends], max(low, contract.ends or 0))
+        create = wire.NoticeCreate(given_on=on(given), ending_on=on(leaving), reason="moving")
         self.on_contract(
             "give notice",
             contract,
-            lambda: self.book.give_notice(contract, given, ending),
-            lambda tx, one: service.give_notice(tx, one, create, **self.who),
+            lambda: self.book.give_notice(contract, given, leaving),
+            lambda tx, one: ending.give_notice(tx, one, create, **self.who),
         )
 
     @precondition(lambda self: self.in_state("ending"))
@@ -820,7 +820,7 @@ class Leases(RuleBasedStateMachine):
             "withdraw notice",
             contract,
             lambda: self.book.withdraw_notice(contract),
-            lambda tx, one: service.withdraw_notice(tx, one, **self.who),
+            lambda tx, one: ending.withdraw_notice(tx, one, **self.who),
         )
 
     @precondition(lambda self: self.in_state("active", "suspended"))
@@ -834,7 +834,7 @@ class Leases(RuleBasedStateMachine):
             "terminate",
             contract,
             lambda: self.book.terminate(contract, day),
-            lambda tx, one: service.terminate(tx, one, create, **self.who),
+            lambda tx, one: ending.terminate(tx, one, create, **self.who),
         )
 
     @precondition(lambda self: self.in_state(*IN_FORCE))
@@ -846,7 +846,7 @@ class Leases(RuleBasedStateMachine):
             "renew",
             contract,
             lambda: self.book.renew(contract, months),
-            lambda tx, one: service.renew(tx, one, create, **self.who),
+            lambda tx, one: ending.renew(tx, one, create, **self.who),
         )
 
     @precondition(lambda self: self.in_state(*IN_FORCE))
@@ -872,7 +872,7 @@ class Leases(RuleBasedStateMachine):
         contract_id = self.ids[contract.name]
 
         async def hand_on(tx: Connection) -> list[tuple[str, UUID]]:
-            made = await service.transfer(tx, contract_id, create, **self.who)
+            made = await transfers.transfer(tx, contract_id, create, **self.who)
             # They follow the order of those that they succeed.
             old = sorted(twins, key=lambda name: self.ids[name])
             new = await lines.lock_open(tx, made.id)
@@ -895,7 +895,7 @@ class Leases(RuleBasedStateMachine):
             "end",
             contract,
             lambda: self.book.end(contract),
-            lambda tx, one: service.end(tx, one, **self.who),
+            lambda tx, one: ending.end(tx, one, **self.who),
         )
 
     @precondition(lambda self: self.in_state(*IN_FORCE))
@@ -907,7 +907,7 @@ class Leases(RuleBasedStateMachine):
             "expire",
             contract,
             lambda: self.book.expire(contract),
-            lambda tx, one: service.expire(tx, one, today, **self.who),
+            lambda tx, one: ending.expire(tx, one, today, **self.who),
         )
 
 

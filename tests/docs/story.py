@@ -292,6 +292,8 @@ async def the_swap(
     await staff.post("one pack out, another in", f"/v1/lines/{line_id}/swaps", given)
     await customer.get("what stands at a site now", "/v1/lines", site_id=site_id)
     await customer.get("the replacement came in time", "/v1/duties", line_id=line_id)
+    await customer.get("which sites go dark first", "/v1/autonomy", adcode="41", limit=1)
+    await customer.get("what each pack adds to that", f"/v1/sites/{site_id}/autonomy")
 
 
 async def the_lease_in_the_books(staff: Voice, contract_id: str) -> None:

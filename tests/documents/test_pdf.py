@@ -33,7 +33,7 @@ def printer() -> pdf.Printer:
 
 
 def press_of(made: World) -> Press:
-    press: Press = made.app.app.state["press"]
+    press: Press = made.app.app.alive["press"]
     return press
 
 

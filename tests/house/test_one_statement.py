@@ -22,7 +22,7 @@ def routes(app: Litestar) -> list[str]:
 async def sent_by(made: World, client_role: Role, path: str) -> list[str]:
     """The statements behind a GET by a key that is remembered already."""
     client = await made.login(client_role)
-    made.app.app.state["gate"].remember_seconds = 60.0
+    made.app.app.alive["gate"].remember_seconds = 60.0
     await client.ask("GET", path)
     statements: list[str] = []
 
@@ -52,7 +52,7 @@ def test_a_route_of_one_statement_sends_no_other(database):
     async def scenario(db: Database) -> None:
         async with world(db) as made:
             known = ids(await leased_pack(made))
-            paths = [path.format(**known) for path in routes(made.app.app)]
+            paths = [path.format(**known) for path in routes(made.app.app.app)]
             assert len(paths) == 4
             for path in paths:
                 statements = await sent_by(made, Role.STAFF, path)
@@ -66,7 +66,7 @@ def test_whoever_steps_down_to_a_role_gets_a_transaction_all_the_same(database):
     async def scenario(db: Database) -> None:
         async with world(db) as made:
             known = ids(await leased_pack(made))
-            for path in routes(made.app.app):
+            for path in routes(made.app.app.app):
                 begin, _, commit = await sent_by(made, Role.AUDITOR, path.format(**known))
                 assert "READ ONLY; SET LOCAL ROLE leasing_auditor" in begin
                 assert commit in ("COMMIT", "ROLLBACK")
