@@ -106,8 +106,10 @@ async def _take_mqtt(broker: "object", share: str | None) -> None:
             now=system_now,
             ready=partial(_said_ready, broker.host, broker.port),
         )
-        taking = asyncio.create_task(gateway.run())
-        await stopped()
+        taking, asked = asyncio.create_task(gateway.run()), asyncio.create_task(stopped())
+        await asyncio.wait([taking, asked], return_when=asyncio.FIRST_COMPLETED)
+        if taking.done():
+            await taking  # it ends by itself only when something is wrong
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 

@@ -87,8 +87,8 @@ class Gateway:
             try:
                 async with self.connect() as client:
                     await self.take_all(client)
-            except aiomqtt.MqttError as error:
-                log.warning("broker_away", broker=self.broker.host, error=str(error))
+            except* aiomqtt.MqttError as gone:
+                log.warning("broker_away", broker=self.broker.host, error=str(gone.exceptions[0]))
             await asyncio.sleep(RECONNECT_AFTER_S)
 
     def connect(self) -> "aiomqtt.Client":
@@ -96,7 +96,7 @@ class Gateway:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_KEPT_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         client = aiomqtt.Client(

@@ -77,7 +77,8 @@ def decode(topic: str, payload: bytes, now: datetime) -> Decoded:
 def read(payload: bytes, type_: type[Said]) -> list[Said]:
     try:
         raw: Any = msgspec.json.decode(payload)
-        said = msgspec.convert(raw if isinstance(raw, list) else [raw], list[type_])
+        items = raw if isinstance(raw, list) else [raw]
+        said = [msgspec.convert(item, type_) for item in items]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise FrameError(0, str(error)) from error
     if len(said) > MAX_ITEMS:
