@@ -16,12 +16,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, documents, ingest, one_row, packs, rollout
+from bench import billing, decoders, documents, ingest, one_row, packs, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
 
-PARTS = ("billing", "ingest", "get", "packs", "rollout", "documents")
+PARTS = ("billing", "ingest", "get", "packs", "rollout", "documents", "decoders")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ def timed() -> Callable[[str], None]:
 async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
     say = timed()
     results: list[Result] = []
+    if "decoders" in parts:
+        decoders.measure(say)
+    if set(parts) <= {"decoders"}:
+        return results
     with place(say) as here:
         if "billing" in parts:
             results += await measure_billing(here, sizes, say)
@@ -173,7 +177,8 @@ def main(
         document_runs=2 if quick else 6,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
-    Console().print(table(results))
+    if results:
+        Console().print(table(results))
     if not all(one.holds for one in results):
         click.echo("a bound of docs/benchmarks.md is broken", err=True)
         sys.exit(1)

@@ -1,15 +1,25 @@
 """What each decoder is fuzzed with, and what it must never say."""
 
+import io
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from leasing.telemetry.decoders import bms48, gbt32960, gbt32960_reports
+import numpy as np
+
+from leasing.telemetry.decoders import (
+    binterface,
+    bms48,
+    files,
+    gbt32960,
+    gbt32960_reports,
+    sparkplug,
+)
 from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960_json import decoded
 from leasing.telemetry.model import Report, Source, SourceKind
-from tests.telemetry import frames, test_bms48
+from tests.telemetry import frames, test_binterface, test_bms48, test_files, test_sparkplug
 from tests.telemetry.fuzz import Target
 
 NOW = datetime(2026, 6, 15, 4, 30, tzinfo=UTC)
@@ -93,7 +103,79 @@ def mended_bms48(data: bytes) -> bytes:
     return b"~%b%04X\r" % (text, bms48.checksum(text))
 
 
+def of_binterface() -> Target:
+    def read(data: bytes) -> None:
+        told = binterface.read(data)
+        for report in binterface.reports(told, NOW):
+            check(report)
+        if isinstance(told, binterface.Data):
+            for device in told.devices:
+                for signal in device.signals:
+                    assert (signal.value is None) == (signal.missing is not None)
+                    assert signal.value is None or math.isfinite(signal.value)
+
+    def mend(data: bytes) -> bytes:
+        """Text that is XML more often: what is no ASCII becomes a letter."""
+        return bytes(byte if byte < 0x80 else 0x41 + byte % 26 for byte in data)
+
+    return Target(test_binterface.CORPUS, read, mend)
+
+
+def of_sparkplug() -> Target:
+    nodes = sparkplug.Nodes(max_nodes=10)
+    kinds = list(sparkplug.MessageType)
+
+    def read(data: bytes) -> None:
+        kind = kinds[sum(data) % len(kinds)]
+        device = "pack1" if kind in sparkplug.OF_DEVICE else None
+        topic = sparkplug.Topic("tower", kind, f"site{len(data) % 12}", device)
+        assert sparkplug.read_topic(str(topic)) == topic
+        payload = sparkplug.read(data)
+        heard = nodes.hear(topic, payload, NOW)
+        assert len(nodes.nodes) <= 10
+        assert all(one.name for one in heard.metrics)
+        for report in sparkplug.reports(topic, heard.metrics, payload.at, NOW):
+            check(report)
+
+    return Target(test_sparkplug.CORPUS, read)
+
+
+def of_files() -> Target:
+    def read(data: bytes) -> None:
+        for batch in files.read_csv(io.StringIO(data.decode("utf-8", "replace")), 3):
+            check_batch(batch)
+
+    return Target(test_files.CORPUS, read)
+
+
+def of_parquet() -> Target:
+    columns = {"elapsed_s": [0.0, 1.0], "voltage_mv": [3300, None], "pack": ["P1", "P2"]}
+    corpus = [
+        test_files.parquet(columns),
+        test_files.parquet(columns, compression="none", use_dictionary=False),
+        test_files.parquet(columns, compression="zstd", version="1.0"),
+    ]
+
+    def read(data: bytes) -> None:
+        for batch in files.read_parquet(data, 3):
+            check_batch(batch)
+
+    return Target(corpus, read)
+
+
+def check_batch(batch: files.Batch) -> None:
+    for name, column in batch.values.items():
+        low, high = files.BOUNDS[name]
+        known = column[~np.isnan(column)]
+        assert ((low <= known) & (known <= high)).all()
+        assert len(column) == len(batch)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "gbt32960": of_gbt32960,
     "bms48": of_bms48,
+    "binterface": of_binterface,
+    "sparkplug": of_sparkplug,
+    "files": of_files,
+    "parquet": of_parquet,
 }

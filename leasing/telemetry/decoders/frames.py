@@ -86,7 +86,9 @@ class Reader:
 def printable(data: bytes, position: int, what: str) -> str:
     """ASCII with NULs at its end, as fields of fixed length have it."""
     text = data.rstrip(b"\0")
-    for at, byte in enumerate(text):
-        if not 0x20 <= byte < 0x7F:
-            raise FrameError(position + at, f"{what} holds byte 0x{byte:02X}, which is no letter")
-    return text.decode("ascii")
+    if text.isascii() and (decoded := text.decode("ascii")).isprintable():
+        return decoded
+    at = next(at for at, byte in enumerate(text) if not 0x20 <= byte < 0x7F)
+    raise FrameError(
+        position + at, f"{what} holds byte 0x{text[at]:02X}, which is no printable character"
+    )

@@ -456,7 +456,7 @@ def alarm_fields(r: Reader) -> dict[str, Any]:
     return {
         "max_level": max_level,
         "flags": flags,
-        "flag_bits": tuple(bit for bit in range(32) if flags >> bit & 1),
+        "flag_bits": tuple(bit for bit in range(flags.bit_length()) if flags >> bit & 1),
         "storage_faults": fault_codes(r, "storage_faults"),
         "motor_faults": fault_codes(r, "motor_faults"),
         "engine_faults": fault_codes(r, "engine_faults"),
