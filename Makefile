@@ -58,7 +58,7 @@ columns: $(READY) ## Write the tables of docs/imports.md anew from the columns o
 	$(BIN)/python -m tests.sheets.page
 
 lock: ## Pin every dependency with hashes (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra pdf --extra mqtt --extra parquet --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra pdf --extra mqtt --extra parquet --extra routing --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean: ## Remove the virtual environment and caches

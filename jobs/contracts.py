@@ -43,7 +43,7 @@ async def each(work: Work, page: Page, do: Callable[[UUID], Awaitable[None]]) ->
     """Do something for every contract of a list, each as an item of its own."""
     after = UUID(int=0)
     while True:
-        async with work.db.transaction() as tx:
+        async with work.db.statement() as tx:
             found = await page(tx, after)
         if not found:
             return

@@ -22,5 +22,5 @@ async def run(work: Work) -> None:
             kept = await service.archive_next(tx, CHUNK_INVOICES, by=work.by, now=now)
         if kept:
             await work.step(kept)
-    async with work.db.transaction() as tx:
+    async with work.db.statement() as tx:
         await store.forget_pdfs(tx, before=system_now() - KEEP_PDFS)

@@ -24,7 +24,7 @@ async def run(work: Work) -> None:
 async def apply_credit(work: Work) -> None:
     after = (UUID(int=0), "")
     while True:
-        async with work.db.transaction() as tx:
+        async with work.db.statement() as tx:
             found = await store.with_credit(tx, after, CHUNK_PARTIES)
         if not found:
             return
@@ -49,7 +49,8 @@ async def note_steps(work: Work) -> None:
                 by=work.by,
                 now=await clock.now(tx),
             )
-        await work.step(looked_at)
+        if looked_at:
+            await work.step(looked_at)
 
 
 async def accrue(work: Work) -> None:
@@ -60,7 +61,7 @@ async def accrue(work: Work) -> None:
         await interest.settle_paid_in_time(tx, until)
     after = UUID(int=0)
     while True:
-        async with work.db.transaction() as tx:
+        async with work.db.statement() as tx:
             found = await interest.candidates(tx, until, after, CHUNK_INVOICES)
         if not found:
             return

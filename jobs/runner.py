@@ -131,7 +131,8 @@ async def enter_due(db: Database, until: datetime) -> None:
     A job that never ran is due from the day the first party was entered: before that there was
     nothing to do.
     """
-    async with db.transaction() as tx:
+    # Each statement is a transaction of its own: a due instant that is entered twice is there once.
+    async with db.statement() as tx:
         earliest = await tx.fetchval(EARLIEST)
         if earliest is None:
             return
@@ -151,11 +152,15 @@ async def work_off(db: Database, jobs: dict[str, Job]) -> int:
     if await next_run(db, set()) is None:
         return 0
     async with lock_session(db) as session:
-        return await work_off_in(session, db, jobs)
+        ended, _ = await work_off_in(session, db, jobs)
+        return ended
 
 
-async def work_off_in(session: LoneConnection, db: Database, jobs: dict[str, Job]) -> int:
-    """The same, with the locks in a session that is there already."""
+async def work_off_in(
+    session: LoneConnection, db: Database, jobs: dict[str, Job]
+) -> tuple[int, set[str]]:
+    """The same, with the locks in a session that is there already. Returns also the jobs of which
+    something is left."""
     ended = 0
     left_alone: set[str] = set()
     while (run := await next_run(db, left_alone)) is not None:
@@ -169,17 +174,17 @@ async def work_off_in(session: LoneConnection, db: Database, jobs: dict[str, Job
         if state == "failed":
             # Later runs of the job wait: months are billed in order.
             left_alone.add(run.job)
-    return ended
+    return ended, left_alone
 
 
 async def next_run(db: Database, left_alone: set[str]) -> Run | None:
-    async with db.transaction() as tx:
+    async with db.statement() as tx:
         waiting = await store.unfinished(tx, None, BATCH)
     return next((run for run in waiting if run.job not in left_alone), None)
 
 
 async def still_unfinished(db: Database, run: Run) -> bool:
-    async with db.transaction() as tx:
+    async with db.statement() as tx:
         current = await store.get(tx, run.job, run.as_of)
     return current is not None and current.state in ("due", "running", "failed")
 
@@ -192,7 +197,7 @@ async def execute(
 ) -> str:
     """Run a job under its lock and note how it ended: done, failed, or after the last attempt
     parked. If the database is lost the run stays `running` and is resumed by whoever comes."""
-    async with db.transaction() as tx:
+    async with db.statement() as tx:
         await store.start(tx, run.id, worker_name(), system_now())
     work = Work(db, run, report)
     log.info("job.started", job=run.job, as_of=run.as_of.isoformat(), attempt=run.attempts + 1)
@@ -207,7 +212,7 @@ async def execute(
         reason: str | None = f"{type(error).__name__}: {error}"
     else:
         state, reason = "done", None
-    async with db.transaction() as tx:
+    async with db.statement() as tx:
         await store.finish(tx, run.id, state, reason, work.parked, system_now())
     log.info(
         "job.ended",
@@ -223,7 +228,7 @@ async def execute(
 async def tick(db: Database, jobs: dict[str, Job]) -> None:
     """What the scheduler wakes us for: note what is due, work it off. In a sandbox the clock
     is first taken where somebody asked it to go."""
-    async with db.transaction() as tx:
+    async with db.statement() as tx:
         time = await clock.read(tx)
     if time.target_at is not None:
         await advance(db, jobs, time.target_at)
@@ -275,7 +280,7 @@ async def advance_in(
         at.astimezone(UTC) for job in timetable.TIMETABLE for at in timetable.due(job, now, to)
     }
     for at in sorted(steps | {to}):
-        async with db.transaction() as tx:
+        async with db.statement() as tx:
             await clock.move(tx, at)
         await enter_due(db, at)
         await work_off_all(session, db, jobs)
@@ -285,8 +290,11 @@ async def advance_in(
 async def work_off_all(session: LoneConnection, db: Database, jobs: dict[str, Job]) -> None:
     """Work off until every run is done or parked: a sandbox does not go on past a failed run
     that will be tried again, nor past one that another worker is at."""
-    while await next_run(db, set()) is not None:
-        if await work_off_in(session, db, jobs) == 0:
+    while True:
+        ended, left = await work_off_in(session, db, jobs)
+        if not left:
+            return
+        if ended == 0:
             await asyncio.sleep(HELD_PAUSE_S)
 
 

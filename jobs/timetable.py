@@ -8,6 +8,7 @@ remembers nothing, and a wake-up that comes late or never is made good by the ne
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -37,14 +38,20 @@ MAX_DUE = 10_000
 
 def due(job: str, after: datetime, until: datetime) -> Iterator[datetime]:
     """The instants in `(after, until]` at which a job falls due, oldest first."""
-    trigger = TIMETABLE[job]
     previous = after
     for _ in range(MAX_DUE):
-        following = trigger.get_next_fire_time(previous, previous)
+        following = next_after(TIMETABLE[job], previous)
         if following is None or following > until:
             return
         yield following
         previous = following
+
+
+# Remembered, for every tick asks again what follows the newest entry of each job.
+@lru_cache(maxsize=100)
+def next_after(trigger: CronTrigger, previous: datetime) -> datetime | None:
+    following: datetime | None = trigger.get_next_fire_time(previous, previous)
+    return following
 
 
 def wake(tick: Callable[[], Awaitable[None]], every_s: float) -> AsyncIOScheduler:

@@ -197,6 +197,53 @@ class PreviewCreate(Incoming, frozen=True, kw_only=True):
     buyer_id: UUID | None = None
 
 
+class NextBillCreate(Incoming, frozen=True):
+    """The day whose bill to look at: today, or one of the year to come."""
+
+    as_of: date
+
+
+class NextBillLine(Outgoing, frozen=True):
+    """What would be charged, or taken back."""
+
+    line_id: UUID
+    contract_id: UUID
+    site_id: UUID
+    pack_id: UUID | None
+    component: str
+    kind: Component
+    takes_back: bool
+    from_on: date
+    to_on: date
+    """First day that is not charged."""
+    days: int
+    period_days: int | None
+    price_amount: int | None
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    amount: int
+    """With VAT in it when `vat_mode` is inclusive."""
+    vat_mode: VatMode
+    vat_percent: Decimal
+
+
+class NextBill(Outgoing, frozen=True):
+    """What a party would be billed as of a day, as things stand. Nothing of it is kept."""
+
+    party_id: UUID
+    as_of: date
+    invoices: list[PreviewedInvoice]
+    causes: list[Cause]
+    """Why that differs from the bill before."""
+    line_count: int
+    lines: list[NextBillLine]
+    """The first thousand."""
+    contracts_left_out: int
+    """Contracts that something is still to be settled about before they are billed."""
+    lines_left_out: int
+    """The same of single lines."""
+
+
 class AmendmentPreviewCreate(Incoming, frozen=True, kw_only=True):
     """An amendment that is not made, and the day of the bill to look at."""
 
@@ -312,6 +359,19 @@ class ChargeView(Outgoing, frozen=True):
     vat_percent: Decimal
     revision: int
     """How many times these days were charged, with this one."""
+
+
+class LesseeChargeView(ChargeView, frozen=True):
+    """What was charged for a lessee's line, and the final invoice that it stands on, whoever gets
+    that."""
+
+    taken_back: bool
+    """By another charge, which names it in `reverses_id`."""
+    invoice_number: str
+    invoice_state: InvoiceState
+    invoice_kind: InvoiceKind
+    currency: str
+    issued_on: date
 
 
 class Evidence(Outgoing, frozen=True):

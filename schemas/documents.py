@@ -1,4 +1,4 @@
-"""Invoices as documents: in which forms and languages they are given."""
+"""Invoices and statements as documents: in which forms and languages they are given."""
 
 from enum import StrEnum
 
@@ -16,6 +16,14 @@ class DocumentFormat(StrEnum):
     PDF = "pdf"
     UBL = "ubl"
     """UBL 2.1 after EN 16931."""
+
+
+class StatementFormat(StrEnum):
+    JSON = "json"
+    HTML = "html"
+    CSV = "csv"
+    XLSX = "xlsx"
+    PDF = "pdf"
 
 
 class DocumentLanguage(StrEnum):

@@ -397,6 +397,8 @@ class StatementLine(Outgoing, frozen=True):
     id: UUID
     """Of the receivable, payment, allocation or deposit movement."""
     number: str
+    due_on: date | None
+    """Of what is owed."""
     amount: int
     """What the party owes changes by it."""
     balance: int

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -100,10 +101,15 @@ def refuse_undocumented(
 
 
 def matches(route: str, path: str) -> bool:
-    wanted, given = route.split("/"), path.split("/")
+    wanted, given = parts(route), parts(path)
     return len(wanted) == len(given) and all(
         part == other or part.startswith("{") for part, other in zip(wanted, given, strict=True)
     )
+
+
+@lru_cache(maxsize=1000)
+def parts(path: str) -> list[str]:
+    return path.split("/")
 
 
 class World:

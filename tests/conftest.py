@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+import uvloop
 
 from leasing.db.embedded import EmbeddedServer
 from leasing.db.migrate import migrate
@@ -39,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
-    """The server of this run: the one LEASING_TEST_DSN names, or an embedded one that all test
-    processes share and the last one stops."""
+    """The server of this run: the one LEASING_TEST_DSN names, as a superuser, or an embedded one
+    that all test processes share and the last one stops."""
     given = os.environ.get("LEASING_TEST_DSN")
     if given:
         yield given
@@ -137,7 +138,7 @@ def database(dsn: str, migrated: Settings) -> Callable[[Scenario[T]], T]:
             async with opened(dsn, migrated) as db:
                 return await scenario(db)
 
-        return asyncio.run(work())
+        return uvloop.run(work())  # the loop that the commands run on
 
     return play
 

@@ -10,10 +10,22 @@ from leasing.billing import disputes, explaining, issuing, preview, running, run
 from leasing.billing.model import NoSuchRun
 from leasing.db.pool import Connection
 from leasing.http.edge import CUSTOMERS, WITH_CUSTOMERS, By, Now, Tx
-from leasing.http.pages import Cursor, Limit, Page, after_id, page_by, page_by_id
+from leasing.http.pages import (
+    FIRST,
+    Cursor,
+    Limit,
+    Page,
+    after_id,
+    decode,
+    encode,
+    page_by,
+    page_by_id,
+)
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
+from leasing.parties import service as parties
+from leasing.parties.model import NoSuchParty
 from schemas.billing import (
     AmendmentPreview,
     AmendmentPreviewCreate,
@@ -32,6 +44,9 @@ from schemas.billing import (
     HeldLine,
     InvoiceView,
     ItemState,
+    LesseeChargeView,
+    NextBill,
+    NextBillCreate,
     PreviewCreate,
     StageView,
 )
@@ -89,6 +104,22 @@ async def preview_billing(tx: Tx, now: Now, data: JSONBody[PreviewCreate]) -> Bi
     """What a run would make of a day, also one to come, and why that differs from the last one.
     The same steps are taken as in a run and then undone."""
     return await preview.run(tx, data.as_of, data.buyer_id, now)
+
+
+@post(
+    "/parties/{party_id:uuid}/bill-previews",
+    status_code=200,
+    opt={"access": WITH_CUSTOMERS},
+    responses=when_posting(404),
+)
+async def preview_next_bill(
+    tx: Tx, caller: By, now: Now, party_id: FromPath[UUID], data: JSONBody[NextBillCreate]
+) -> NextBill:
+    """What a party would be billed as of today or a day to come, line by line, and why that differs
+    from the bill before. A customer asks for its own."""
+    if caller.party_id not in (None, party_id):
+        raise NoSuchParty
+    return await preview.next_bill(tx, party_id, data.as_of, now)
 
 
 @post(
@@ -150,6 +181,31 @@ async def list_invoice_lines(
     await issuing.get(tx, invoice_id)
     rows = await store.charges_after(tx, invoice_id, after_id(cursor), limit + 1)
     return page_by_id(convert_all(rows, ChargeView), limit)
+
+
+@get("/parties/{party_id:uuid}/charges", opt={"access": CUSTOMERS}, responses=when_reading(404))
+async def list_party_charges(
+    tx: Tx,
+    party_id: FromPath[UUID],
+    contract_id: FromQuery[UUID | None] = None,
+    line_id: FromQuery[UUID | None] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LesseeChargeView]:
+    """What was charged for a lessee's own lines, and on which final invoice, also where another
+    party of its group gets and pays that. In order of invoices."""
+    await parties.get(tx, party_id)
+    rows = await store.charged_to(
+        tx,
+        party_id,
+        (FIRST, FIRST) if cursor is None else decode(cursor, tuple[UUID, UUID]),
+        contract_id=contract_id,
+        line_id=line_id,
+        limit=limit + 1,
+    )
+    shown = convert_all(rows[:limit], LesseeChargeView)
+    more = len(rows) > limit
+    return Page(shown, encode(shown[-1].invoice_id, shown[-1].id) if more else None)
 
 
 @post("/invoices/{invoice_id:uuid}/approval", status_code=200, responses=when_posting(404))
@@ -239,11 +295,13 @@ HANDLERS = [
     list_billing_results,
     list_held_lines,
     preview_billing,
+    preview_next_bill,
     preview_amendment,
     approve_billing_run,
     list_invoices,
     get_invoice,
     list_invoice_lines,
+    list_party_charges,
     approve_invoice,
     credit_invoice,
 ]

@@ -18,8 +18,9 @@ SELECT charge.id, charge.invoice_id, charge.line_id, charge.contract_id, charge.
        charge.price_amount, charge.quantity, charge.unit_price, charge.amount, charge.vat_mode,
        charge.vat_percent, charge.revision,
        charge.detail,
-       invoice.number AS invoice_number,
-       invoice.currency,
+       invoice.id IS NOT NULL AS invoice_shown,
+       coalesce(invoice.number, face.number) AS invoice_number,
+       coalesce(invoice.currency, face.currency) AS currency,
        original.invoice_id AS original_invoice_id,
        fee.reason AS fee_reason,
        fee.charge_id AS adjusts_id,
@@ -30,7 +31,13 @@ SELECT charge.id, charge.invoice_id, charge.line_id, charge.contract_id, charge.
        position.price_plan_version_id,
        acceptance.id AS acceptance_id
   FROM charge
-  JOIN invoice ON invoice.id = charge.invoice_id
+  -- A lessee does not see an invoice that another party gets, but its number.
+  LEFT JOIN invoice ON invoice.id = charge.invoice_id
+  LEFT JOIN LATERAL (
+         SELECT number, currency
+           FROM invoice_lessee
+          WHERE invoice_id = charge.invoice_id
+          LIMIT 1) AS face ON true
   LEFT JOIN charge AS original ON original.id = charge.reverses_id
   LEFT JOIN fee ON fee.id = charge.fee_id
   LEFT JOIN contract ON contract.id = charge.contract_id
@@ -89,8 +96,10 @@ def formula(row: Record) -> str:
 
 def evidence(row: Record) -> list[Evidence]:
     """Links to what was agreed, tested and recorded; and from there back to the line."""
-    found = [
-        ("invoice", row["invoice_id"], f"/v1/invoices/{row['invoice_id']}"),
+    found = []
+    if row["invoice_shown"]:
+        found.append(("invoice", row["invoice_id"], f"/v1/invoices/{row['invoice_id']}"))
+    found += [
         ("contract", row["contract_id"], f"/v1/contracts/{row['contract_id']}/revisions"),
         ("line", row["line_id"], f"/v1/lines/{row['line_id']}/revisions"),
     ]

@@ -261,6 +261,11 @@ class NotInSight(Invalid):
     title = "Bills of that day cannot be known"
 
 
+class PreviewUnderWay(Conflict):
+    code = "preview_under_way"
+    title = "A preview of this party's bill is being made"
+
+
 class RunUnderWay(Conflict):
     code = "billing_run_under_way"
     title = "A run of this day is under way"

@@ -3,24 +3,27 @@ transaction that is rolled back (C16)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from leasing.billing import issuing, rating, runs, store
-from leasing.billing.model import NotInSight, RunUnderWay
+from leasing.billing.model import NotInSight, PreviewUnderWay, RunUnderWay
 from leasing.billing.runs import Run
 from leasing.contracts import amending
 from leasing.contracts import store as contracts
 from leasing.contracts.model import NoSuchContract
-from leasing.db.pool import Connection, is_lost, savepoint
+from leasing.db.pool import Connection, as_lessor, is_lost, savepoint
 from leasing.kit.errors import FieldError
 from leasing.kit.rows import convert_all
+from leasing.kit.time import civil_date
 from leasing.parties import service as parties
 from schemas.billing import (
     AmendmentPreview,
     AmendmentPreviewCreate,
     BillingPreview,
     Cause,
+    NextBill,
+    NextBillLine,
     PreviewedInvoice,
     PreviewedTrouble,
 )
@@ -62,6 +65,52 @@ async def run(tx: Connection, as_of: date, buyer_id: UUID | None, now: datetime)
             held_lines=await runs.count_held(tx, begun.id),
             causes=convert_all(await store.causes(tx, begun.id), Cause),
         )
+
+
+FURTHEST = timedelta(days=366)
+
+# One at a time for each party: a preview holds its contracts for as long as it is made.
+ONE_AT_A_TIME = """
+SELECT pg_try_advisory_xact_lock(hashtextextended('next bill of ' || $1::text, 0))
+"""
+
+SHOW_DRAFTS = """
+SELECT set_config('leasing.previewed_run', $1::text, true)
+"""
+
+
+async def next_bill(tx: Connection, party_id: UUID, as_of: date, now: datetime) -> NextBill:
+    """What a party would be billed as of today or a day to come. The run is the lessor's; what came
+    of it is read in the asker's own role, as row-level security shows it. Raises `NoSuchParty`,
+    `NotInSight`, `PreviewUnderWay`, `RunUnderWay`."""
+    await parties.get(tx, party_id)
+    refuse_far(as_of, civil_date(now))
+    if not await tx.fetchval(ONE_AT_A_TIME, str(party_id)):
+        raise PreviewUnderWay("ask again when it is done")
+    async with undone(tx):
+        async with as_lessor(tx):
+            begun = await begin(tx, as_of, party_id, now)
+            _, _, trouble = await charge_all(tx, begun)
+            drafts = await totalled(tx, begun)
+            held = await runs.count_held(tx, begun.id)
+        await tx.execute(SHOW_DRAFTS, str(begun.id))
+        lines = await store.previewed_lines(tx, drafts, MAX_SHOWN)
+        return NextBill(
+            party_id=party_id,
+            as_of=as_of,
+            invoices=convert_all(await store.previewed(tx, drafts), PreviewedInvoice),
+            causes=convert_all(await store.causes(tx, begun.id), Cause),
+            line_count=await store.count_lines(tx, drafts),
+            lines=convert_all(lines, NextBillLine),
+            contracts_left_out=len(trouble),
+            lines_left_out=held,
+        )
+
+
+def refuse_far(as_of: date, today: date) -> None:
+    if not today <= as_of <= today + FURTHEST:
+        message = f"must lie from today to {today + FURTHEST}"
+        raise NotInSight(message, fields=[FieldError("/as_of", "not_in_sight", message)])
 
 
 def refuse_out_of_sight(as_of: date) -> None:

@@ -183,6 +183,34 @@ async def previewed(tx: Connection, invoice_ids: Sequence[UUID]) -> list[Record]
     return await tx.fetch(PREVIEWED, invoice_ids)
 
 
+PREVIEWED_LINES = """
+SELECT line_id, contract_id, site_id, pack_id, component, kind,
+       reverses_id IS NOT NULL AS takes_back,
+       lower(during) AS from_on, upper(during) AS to_on,
+       upper(during) - lower(during) AS days, period_days, price_amount, quantity, unit_price,
+       amount, vat_mode, vat_percent
+  FROM charge
+ WHERE invoice_id = ANY ($1::uuid[])
+ ORDER BY contract_id, line_id, lower(during), component, amount, id
+ LIMIT $2
+"""
+
+COUNT_LINES = """
+SELECT count(*)
+  FROM charge
+ WHERE invoice_id = ANY ($1::uuid[])
+"""
+
+
+async def previewed_lines(tx: Connection, invoice_ids: Sequence[UUID], limit: int) -> list[Record]:
+    return await tx.fetch(PREVIEWED_LINES, invoice_ids, limit)
+
+
+async def count_lines(tx: Connection, invoice_ids: Sequence[UUID]) -> int:
+    found: int = await tx.fetchval(COUNT_LINES, invoice_ids)
+    return found
+
+
 # Why invoices of a run differ from the ones before, line by line. What was taken back, charged
 # anew or charged late is a correction; days and prices are told apart by the price of a whole
 # period.
@@ -523,3 +551,53 @@ async def charges_after(
     tx: Connection, invoice_id: UUID, charge_id: UUID, limit: int
 ) -> list[Record]:
     return await tx.fetch(CHARGES, invoice_id, charge_id, limit)
+
+
+# Of the party's own lines, on the final invoices that it gets and on those that others get. They
+# are found by invoice, in an order that an index has: a lessee has many lines on few invoices.
+OF_A_LESSEE = """
+SELECT charge.id, charge.invoice_id, charge.line_id, charge.contract_id, charge.site_id,
+       charge.pack_id, charge.component, charge.kind, charge.fee_id, charge.reverses_id,
+       lower(charge.during) AS from_on, upper(charge.during) AS to_on,
+       upper(charge.during) - lower(charge.during) AS days, charge.period_days,
+       charge.price_amount, charge.quantity, charge.unit_price, charge.amount, charge.vat_mode,
+       charge.vat_percent, charge.revision, charge.is_reversed AS taken_back,
+       document.number AS invoice_number, 'final' AS invoice_state,
+       document.kind AS invoice_kind, document.currency, document.issued_on
+  FROM (SELECT id, number, kind, currency, issued_on
+          FROM invoice
+         WHERE buyer_id = $1
+           AND state = 'final'
+         UNION ALL
+        SELECT invoice_id, number, kind, currency, issued_on
+          FROM invoice_lessee
+         WHERE lessee_id = $1) AS document
+ CROSS JOIN LATERAL (
+         SELECT *
+           FROM charge
+          WHERE charge.invoice_id = document.id
+            AND (charge.invoice_id, charge.id) > ($2, $3)
+            AND ($4::uuid IS NULL OR charge.contract_id = $4)
+            AND ($5::uuid IS NULL OR charge.line_id = $5)
+            AND EXISTS (SELECT FROM lease_line
+                         WHERE lease_line.id = charge.line_id
+                           AND lessee_id = $1)
+          ORDER BY charge.invoice_id, charge.id
+          LIMIT $6) AS charge
+ WHERE document.id >= $2
+ ORDER BY charge.invoice_id, charge.id
+ LIMIT $6
+"""
+
+
+async def charged_to(
+    tx: Connection,
+    lessee_id: UUID,
+    position: tuple[UUID, UUID],
+    *,
+    contract_id: UUID | None,
+    line_id: UUID | None,
+    limit: int,
+) -> list[Record]:
+    """What was charged for a lessee's lines, from a position of invoice and charge on."""
+    return await tx.fetch(OF_A_LESSEE, lessee_id, *position, contract_id, line_id, limit)

@@ -1,4 +1,4 @@
-"""An invoice as a page of HTML that loads nothing and prints."""
+"""Documents as pages of HTML that load nothing and print."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from leasing.documents.model import Named
-from leasing.documents.words import Words
+from leasing.documents.words import Words, words_of
 from schemas.documents import DocumentLanguage
 
 FOLDER = Path(__file__).parent / "templates"
@@ -32,11 +32,11 @@ HEADERS = {
 
 
 def write(named: Named, language: DocumentLanguage) -> bytes:
-    page = PAGES.get_template("document.html").render(
-        document=named.document,
-        sha256=named.sha256,
-        language=language,
-        words=Words(named.document, language),
-        style=STYLE,
+    return page("document.html", named.document, named.sha256, words_of(named.document, language))
+
+
+def page(template: str, document: object, sha256: str, words: Words, **more: object) -> bytes:
+    made = PAGES.get_template(template).render(
+        document=document, sha256=sha256, language=words.language, words=words, style=STYLE, **more
     )
-    return page.encode()
+    return made.encode()

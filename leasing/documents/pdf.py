@@ -1,4 +1,4 @@
-"""An invoice as PDF, set by typst with the template beside this file.
+"""Documents as PDF, set by typst with the templates beside this file; what an invoice's says.
 
 One compiler in one thread of its own: a second gains nothing, and requests for other things are
 answered meanwhile. What it costs to begin with, looking through fonts, is paid once. Whoever asks
@@ -7,10 +7,10 @@ while too many wait is told to come back, since each of them holds a database co
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -27,13 +27,13 @@ from leasing.documents.model import (
     Site,
     Sums,
 )
-from leasing.documents.words import LABELS, Words
+from leasing.documents.words import LABELS, Words, words_of
 from schemas.documents import DocumentLanguage
 
 if TYPE_CHECKING:
     import typst
 
-TEMPLATE = Path(__file__).parent / "templates" / "document.typ"
+TEMPLATES = Path(__file__).parent / "templates"
 
 MAX_LINES = 1_000
 """Lines that a PDF shows; of a longer annex it shows the sums by city, and says where the lines
@@ -86,38 +86,50 @@ class Face(msgspec.Struct, frozen=True):
     has_bold: bool
 
 
+class Layout(NamedTuple):
+    """A kind of document as it is printed: its template, and what that is given."""
+
+    template: str
+    data: Callable[[Any, DocumentLanguage, Face], dict[str, Any]]
+
+
 class Printer:
-    """The compiler and its fonts, made when the first PDF is asked for."""
+    """A compiler for each template and the fonts of all, made when the first PDF is asked for."""
 
     def __init__(self, fonts: Path | None = None) -> None:
         self.folder = fonts
-        self.compiler: typst.Compiler | None = None
+        self.fonts: typst.Fonts | None = None
         self.face: Face | None = None
+        self.compilers: dict[str, typst.Compiler] = {}
         self.waiting = 0
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pdf")
 
-    async def print(self, named: Named, language: DocumentLanguage) -> bytes:
-        """A document as PDF. Raises `NoTypst`, `NoChineseFont` and `PrinterBusy`."""
+    async def print(
+        self, named: object, language: DocumentLanguage, layout: Layout | None = None
+    ) -> bytes:
+        """A document, with its name, as PDF; an invoice without a layout. Raises `NoTypst`,
+        `NoChineseFont` and `PrinterBusy`."""
         if self.waiting > MAX_WAITING:
             raise PrinterBusy
         self.waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.thread, self.set, named, language)
+            layout = layout or INVOICE
+            return await loop.run_in_executor(self.thread, self.set, named, language, layout)
         finally:
             self.waiting -= 1
 
     async def version(self) -> str:
-        """Of template and font. Raises `NoTypst` and `NoChineseFont`."""
+        """Of templates and font. Raises `NoTypst` and `NoChineseFont`."""
         loop = asyncio.get_running_loop()
-        _, face = await loop.run_in_executor(self.thread, self.ready)
+        face = await loop.run_in_executor(self.thread, self.ready)
         return version_of(face)
 
-    def set(self, named: Named, language: DocumentLanguage) -> bytes:
+    def set(self, named: object, language: DocumentLanguage, layout: Layout) -> bytes:
         """Set a document, in the printer's own thread."""
-        compiler, face = self.ready()
-        given = data(named, language, face)
-        made = compiler.compile(
+        face = self.ready()
+        given = layout.data(named, language, face)
+        made = self.compiler(layout.template).compile(
             sys_inputs={"data": msgspec.json.encode(given).decode()},
             format="pdf",
             # The same document makes the same bytes.
@@ -126,17 +138,26 @@ class Printer:
         assert isinstance(made, bytes)
         return made
 
-    def ready(self) -> "tuple[typst.Compiler, Face]":
-        if self.compiler is None or self.face is None:
+    def ready(self) -> Face:
+        """The font to print with, looked for once."""
+        if self.face is None:
             try:
                 import typst
             except ImportError as error:
                 raise NoTypst("install battery-leasing[pdf]") from error
             paths = [self.folder] if self.folder else []
-            fonts = typst.Fonts(font_paths=paths)
-            self.face = chosen(fonts.fonts())
-            self.compiler = typst.Compiler(TEMPLATE, font_paths=fonts, root=TEMPLATE.parent)
-        return self.compiler, self.face
+            self.fonts = typst.Fonts(font_paths=paths)
+            self.face = chosen(self.fonts.fonts())
+        return self.face
+
+    def compiler(self, template: str) -> "typst.Compiler":
+        if template not in self.compilers:
+            import typst
+
+            assert self.fonts is not None
+            made = typst.Compiler(TEMPLATES / template, font_paths=self.fonts, root=TEMPLATES)
+            self.compilers[template] = made
+        return self.compilers[template]
 
 
 def chosen(fonts: "Sequence[typst.FontInfo]") -> Face:
@@ -150,9 +171,8 @@ def chosen(fonts: "Sequence[typst.FontInfo]") -> Face:
 
 def version_of(face: Face) -> str:
     """Tells whether a PDF would be the same today: what it depends on beside its document."""
-    return hashlib.sha256(TEMPLATE.read_bytes() + msgspec.json.encode([face, LABELS])).hexdigest()[
-        :16
-    ]
+    templates = b"".join(path.read_bytes() for path in sorted(TEMPLATES.glob("*.typ")))
+    return hashlib.sha256(templates + msgspec.json.encode([face, LABELS])).hexdigest()[:16]
 
 
 # --- What the template is given -----------------------------------------------------------------
@@ -160,7 +180,7 @@ def version_of(face: Face) -> str:
 
 def data(named: Named, language: DocumentLanguage, face: Face) -> dict[str, Any]:
     """Everything that is printed, as it is printed."""
-    document, words = named.document, Words(named.document, language)
+    document, words = named.document, words_of(named.document, language)
     is_long = document.line_count > MAX_LINES
     gross = [
         [str(one.percent), *amounts(words, one.net_amount, one.vat_amount)] for one in document.vat
@@ -168,13 +188,7 @@ def data(named: Named, language: DocumentLanguage, face: Face) -> dict[str, Any]
     cities = [] if is_long else annex(words, document.operators)
     labels = [words.of(label) for label in ANNEX]
     return {
-        "title": words.title,
-        "number": document.number,
-        "language": language.value,
-        "region": "cn" if language is DocumentLanguage.ZH else "gb",
-        "fonts": [face.family],
-        "has_bold": face.has_bold,
-        "labels": {key: words.of(key) for key in LABELS},
+        **sheet(words, face, document.number, named.sha256),
         "facts": [list(fact) for fact in facts(named, words)],
         "seller": firm(words, document.seller),
         "buyer": firm(words, document.buyer),
@@ -190,7 +204,23 @@ def data(named: Named, language: DocumentLanguage, face: Face) -> dict[str, Any]
         "widths": widths(labels, cities),
         "line_count": document.line_count,
         "left_off": words.of("left_off") if is_long else None,
-        "sha256": named.sha256,
+    }
+
+
+INVOICE = Layout("document.typ", data)
+
+
+def sheet(words: Words, face: Face, number: str, sha256: str) -> dict[str, Any]:
+    """What every template is given."""
+    return {
+        "title": words.title,
+        "number": number,
+        "language": words.language.value,
+        "region": "cn" if words.language is DocumentLanguage.ZH else "gb",
+        "fonts": [face.family],
+        "has_bold": face.has_bold,
+        "labels": {key: words.of(key) for key in LABELS},
+        "sha256": sha256,
     }
 
 

@@ -11,7 +11,8 @@ import structlog
 from leasing.db.pool import Connection, Database
 from leasing.documents import pages, sheets, store, ubl
 from leasing.documents.model import Named
-from leasing.documents.pdf import Printer
+from leasing.documents.pdf import Layout, Printer
+from leasing.documents.statements import NamedStatement
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.time import system_now
@@ -48,12 +49,18 @@ class Press:
         self.printer = Printer(db.settings.fonts)
         self.keeping: set[asyncio.Task[None]] = set()
 
-    async def pdf(self, tx: Connection, named: Named, language: DocumentLanguage) -> bytes:
+    async def pdf(
+        self,
+        tx: Connection,
+        named: Named | NamedStatement,
+        language: DocumentLanguage,
+        layout: Layout | None = None,
+    ) -> bytes:
         version = await self.printer.version()
         kept = await store.pdf(tx, named.sha256, language, version)
         if kept is not None:
             return kept
-        content = await self.printer.print(named, language)
+        content = await self.printer.print(named, language, layout)
         if len(content) <= MAX_KEPT_BYTES:
             task = asyncio.create_task(self.keep(named.sha256, language, version, content))
             self.keeping.add(task)

@@ -1,11 +1,12 @@
-"""An invoice as CSV and as XLSX. The CSV has the lines; the workbook a summary and the lines, with
-formulas that add them up beside the values they come to."""
+"""Documents as CSV and as XLSX. What they have in common, and those of an invoice: the CSV has the
+lines; the workbook a summary and the lines, with formulas that add them up beside the values they
+come to."""
 
 import csv
 import datetime as dt
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import xlsxwriter
 
 from leasing.documents.model import City, InvoiceDocument, Line, Named, Operator, Province, Site
 from leasing.documents.rules import lines_of
-from leasing.documents.words import Words
+from leasing.documents.words import Words, words_of
 from leasing.sheets.rules import neutralised
 from schemas.documents import DocumentLanguage
 
@@ -75,13 +76,17 @@ def rows(document: InvoiceDocument, words: Words) -> Iterator[list[Cell]]:
 
 
 def write_csv(named: Named, language: DocumentLanguage) -> bytes:
-    """The lines, and nothing that would have to be left out to add them up. It begins with the mark
-    by which spreadsheets know UTF-8."""
-    words = Words(named.document, language)
+    """The lines, and nothing that would have to be left out to add them up."""
+    words = words_of(named.document, language)
+    return csv_of([words.of(column.label) for column in COLUMNS], rows(named.document, words))
+
+
+def csv_of(header: Sequence[str], lines: Iterable[Sequence[Cell]]) -> bytes:
+    """A file that begins with the mark by which spreadsheets know UTF-8."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([words.of(column.label) for column in COLUMNS])
-    for row in rows(named.document, words):
+    writer.writerow(header)
+    for row in lines:
         writer.writerow([neutralised(cell) if isinstance(cell, str) else cell for cell in row])
     return out.getvalue().encode("utf-8-sig")
 
@@ -90,30 +95,65 @@ def write_csv(named: Named, language: DocumentLanguage) -> bytes:
 
 
 def write_xlsx(named: Named, language: DocumentLanguage) -> bytes:
+    words = words_of(named.document, language)
+    return xlsx_of(lambda book: Book(book, named, words).write())
+
+
+def xlsx_of(fill: Callable[[Any], None]) -> bytes:
     """A workbook, made row by row: of those done `constant_memory` keeps none, but on disk."""
     with tempfile.TemporaryFile() as file:
         book = xlsxwriter.Workbook(file, {"constant_memory": True})
-        Book(book, named, Words(named.document, language)).write()
+        fill(book)
         book.close()
         file.seek(0)
         return file.read()
 
 
-class Book:
-    """The two sheets of an invoice. Text is written as text, so that a code is no number and a name
+class Forms:
+    """How cells of a workbook look. Text is written as text, so that a code is no number and a name
     no formula."""
 
-    def __init__(self, book: Any, named: Named, words: Words) -> None:
-        self.named = named
-        self.document = named.document
-        self.words = words
+    def __init__(self, book: Any, words: Words) -> None:
         decimals = "." + "0" * words.digits if words.digits else ""
+        self.words = words
         self.bold = book.add_format({"bold": True})
         self.title = book.add_format({"bold": True, "font_size": 16})
         self.money = book.add_format({"num_format": f"#,##0{decimals}"})
         self.bold_money = book.add_format({"num_format": f"#,##0{decimals}", "bold": True})
         self.day = book.add_format({"num_format": "yyyy-mm-dd"})
         self.head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True})
+
+    def write_cell(self, sheet: Any, row: int, column: int, cell: Cell, form: Any = None) -> None:
+        if cell is None or cell == "":
+            return
+        if isinstance(cell, str):
+            sheet.write_string(row, column, neutralised(cell), form)
+        elif isinstance(cell, dt.date):
+            sheet.write_datetime(row, column, cell, self.day)
+        else:
+            sheet.write_number(row, column, float(cell), form)
+
+    def write_head(self, sheet: Any, row: int, labels: Iterable[str]) -> None:
+        for column, label in enumerate(labels):
+            sheet.write_string(row, column, self.words.of(label) if label else "", self.head)
+
+    def write_facts(self, sheet: Any, facts: Iterable[tuple[str, Cell]]) -> int:
+        """The title, and labels with their values below it; returns the last row."""
+        sheet.write_string(0, 0, self.words.title, self.title)
+        at = 1
+        for at, (label, value) in enumerate(facts, start=2):
+            sheet.write_string(at, 0, self.words.of(label), self.bold)
+            self.write_cell(sheet, at, 1, value)
+        return at
+
+
+class Book(Forms):
+    """The two sheets of an invoice."""
+
+    def __init__(self, book: Any, named: Named, words: Words) -> None:
+        super().__init__(book, words)
+        self.named = named
+        self.document = named.document
         self.summary = book.add_worksheet(words.of("summary"))
         self.annex = book.add_worksheet(words.of("annex"))
         self.last = self.document.line_count
@@ -128,12 +168,7 @@ class Book:
         self.summary.set_column(0, 0, 26)
         self.summary.set_column(1, 1, 44)
         self.summary.set_column(2, 5, 16)
-        self.summary.write_string(0, 0, words.title, self.title)
-        at = 1
-        for label, value in facts(self.named, words):
-            at += 1
-            self.summary.write_string(at, 0, words.of(label), self.bold)
-            self.write_cell(self.summary, at, 1, value)
+        at = self.write_facts(self.summary, facts(self.named, words))
         at = self.write_vat(at + 2)
         self.write_cities(at + 2)
         self.summary.set_landscape()
@@ -142,8 +177,7 @@ class Book:
     def write_vat(self, at: int) -> int:
         """VAT by rate, and the totals as the sums of the annex."""
         document, words = self.document, self.words
-        for column, label in enumerate(("vat_percent", "", *ADDED_UP)):
-            self.summary.write_string(at, column, words.of(label) if label else "", self.head)
+        self.write_head(self.summary, at, ("vat_percent", "", *ADDED_UP))
         for one in document.vat:
             at += 1
             self.summary.write_number(at, 0, float(one.percent))
@@ -157,9 +191,7 @@ class Book:
 
     def write_cities(self, at: int) -> None:
         words = self.words
-        labels = ("operator", "city", *ADDED_UP, "lines")
-        for column, label in enumerate(labels):
-            self.summary.write_string(at, column, words.of(label), self.head)
+        self.write_head(self.summary, at, ("operator", "city", *ADDED_UP, "lines"))
         for operator in self.document.operators:
             for province in operator.provinces:
                 for city in province.cities:
@@ -204,16 +236,6 @@ class Book:
             formula = f"=SUM({sheet}{letter}2:{letter}{self.last + 1})"
             value = float(self.words.plain(amount) or 0)
             page.write_formula(row, column + offset, formula, self.bold_money, value)
-
-    def write_cell(self, sheet: Any, row: int, column: int, cell: Cell, form: Any = None) -> None:
-        if cell is None or cell == "":
-            return
-        if isinstance(cell, str):
-            sheet.write_string(row, column, neutralised(cell))
-        elif isinstance(cell, dt.date):
-            sheet.write_datetime(row, column, cell, self.day)
-        else:
-            sheet.write_number(row, column, float(cell), form)
 
 
 def facts(named: Named, words: Words) -> list[tuple[str, Cell]]:

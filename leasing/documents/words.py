@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from leasing.documents.model import InvoiceDocument
 from leasing.pricing.currencies import to_major
-from schemas.documents import DocumentKind, DocumentLanguage
+from schemas.documents import DocumentLanguage
 
 EN, ZH = DocumentLanguage.EN, DocumentLanguage.ZH
 
@@ -78,18 +78,51 @@ LABELS: dict[str, tuple[str, str]] = {
     "region": ("Regional coefficient", "区域系数调整"),
     "one_off": ("One-off fee", "一次性费用"),
     "adjustment": ("Adjustment", "调整"),
+    # Statements of account.
+    "statement": ("Statement of account", "对账单"),
+    "customer": ("Customer", "客户"),
+    "posted_on": ("Date", "日期"),
+    "entry": ("Entry", "摘要"),
+    "entries": ("Entries", "笔数"),
+    "charged": ("Charged", "应收"),
+    "settled": ("Settled", "已结"),
+    "balance": ("Balance", "余额"),
+    "opening": ("Opening balance", "期初余额"),
+    "closing": ("Closing balance", "期末余额"),
+    "month": ("Month", "月份"),
+    "interest": ("Late interest", "逾期利息"),
+    "dunning_fee": ("Dunning fee", "催收费"),
+    "payment": ("Payment", "收款"),
+    "bounced_payment": ("Bounced payment", "退票"),
+    "write_off": ("Write-off", "核销"),
+    "deposit_used": ("Deposit used", "保证金抵扣"),
+    "deposit_received": ("Deposit received", "转入保证金"),
+    "open": ("Open on", "未结款项截至"),
+    "not_due": ("Not due", "未到期"),
+    "days_1_30": ("1–30 days late", "逾期1–30天"),
+    "days_31_60": ("31–60 days late", "逾期31–60天"),
+    "days_61_90": ("61–90 days late", "逾期61–90天"),
+    "days_over_90": ("Over 90 days late", "逾期90天以上"),
+    "unused_credit": ("Credit not used", "未使用贷项"),
+    "unused_money": ("Money not used", "未核销收款"),
+    "lines_left_off": (
+        "The entries are in the XLSX and CSV forms of this document.",
+        "逐笔明细见本对账单的 XLSX 和 CSV 文件。",
+    ),
+    "confirmation": (
+        "Please compare with your books. Agreed (signature, seal, date):",
+        "请核对。以上账目核对无误(签字、盖章、日期):",
+    ),
 }
 
 
 class Words:
     """Labels and numbers of one document in one language."""
 
-    def __init__(self, document: InvoiceDocument, language: DocumentLanguage) -> None:
+    def __init__(self, title: str, digits: int, language: DocumentLanguage) -> None:
         self.language = language
-        self.digits = document.digits
-        self.title = self.of(
-            "credit_note" if document.kind is DocumentKind.CREDIT_NOTE else "invoice"
-        )
+        self.digits = digits
+        self.title = self.of(title)
 
     def of(self, key: str) -> str:
         return LABELS.get(key, (key, key))[self.language is ZH]
@@ -110,3 +143,7 @@ class Words:
     def unit_price(self, price: Decimal | None) -> Decimal | None:
         """A price per unit, which may have more decimals than the currency."""
         return None if price is None else price.scaleb(-self.digits)
+
+
+def words_of(document: InvoiceDocument, language: DocumentLanguage) -> Words:
+    return Words(document.kind, document.digits, language)

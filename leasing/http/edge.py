@@ -10,10 +10,14 @@ The lessor's own request is then sent as it is; an outsider's needs a transactio
 which is where it steps down to its role.
 """
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import datetime
-from typing import cast
+from functools import partial
+from tempfile import TemporaryFile
+from typing import IO, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -65,18 +69,26 @@ class IdempotencyKeyReused(Unprocessable):
     title = "The Idempotency-Key was used for another request"
 
 
+HELD_IN_MEMORY = 1_000_000
+"""Bytes of a body; more are held on disk. Whoever reads slowly costs a file then, not memory."""
+
+SENT_AT_ONCE = 256_000
+
+
 class Answer:
     """What the application wants to send, held back until the transaction has ended."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.start: HTTPResponseStartEvent
+        self.bodies: list[bytes | IO[bytes]] = []
 
     async def hold(self, message: Message) -> None:
-        self.messages.append(message)
-
-    @property
-    def start(self) -> HTTPResponseStartEvent:
-        return cast("HTTPResponseStartEvent", self.messages[0])
+        if message["type"] == "http.response.start":
+            self.start = message
+        elif message["type"] == "http.response.body":
+            body = message["body"]
+            is_large = len(body) > HELD_IN_MEMORY
+            self.bodies.append(await asyncio.to_thread(on_disk, body) if is_large else body)
 
     @property
     def status(self) -> int:
@@ -84,13 +96,37 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        return b"".join(
-            message["body"] for message in self.messages if message["type"] == "http.response.body"
-        )
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        for body in self.bodies:
+            if isinstance(body, bytes):
+                yield body
+            else:
+                body.seek(0)
+                yield from iter(partial(body.read, SENT_AT_ONCE), b"")
 
     async def send(self, send: Send) -> None:
-        for message in self.messages:
-            await send(message)
+        await send(self.start)
+        piece = b""
+        for following in self.pieces():
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = following
+        await send({"type": "http.response.body", "body": piece, "more_body": False})
+        self.close()
+
+    def close(self) -> None:
+        for body in self.bodies:
+            if not isinstance(body, bytes):
+                body.close()
+
+
+def on_disk(body: bytes) -> IO[bytes]:
+    """A body in a file without a name, which is gone when nobody holds it."""
+    file = TemporaryFile()  # noqa: SIM115 - it lives as long as the answer
+    file.write(body)
+    return file
 
 
 class Edge(ASGIMiddleware):
@@ -192,10 +228,8 @@ async def saved_answer(
         raise IdempotencyKeyReused("a new request needs a new key")
     headers = [(name.encode(), value.encode()) for name, value in row["headers"]]
     headers.append((b"idempotent-replay", b"true"))
-    answer.messages = [
-        {"type": "http.response.start", "status": row["status"], "headers": headers},
-        {"type": "http.response.body", "body": row["body"], "more_body": False},
-    ]
+    answer.start = {"type": "http.response.start", "status": row["status"], "headers": headers}
+    answer.bodies = [row["body"]]
     return True
 
 

@@ -1,13 +1,18 @@
 """Receivables over HTTP: payments, what they pay, accounts."""
 
+import asyncio
 from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from litestar import get, post, put
+from litestar import Response, get, post, put
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.http.batches import answer
+from leasing.documents import statements
+from leasing.documents.answers import GivesStatement, answer, provide_press
+from leasing.documents.service import Press
+from leasing.http import batches
 from leasing.http.edge import CUSTOMERS, By, Now, Tx, Unreadable
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_putting, when_reading
@@ -15,6 +20,7 @@ from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
 from leasing.receivables import accounts, reversals, service, store
 from schemas.batches import BatchView
+from schemas.documents import DocumentLanguage, StatementFormat
 from schemas.receivables import (
     AgeingView,
     AllocationOrderPut,
@@ -100,7 +106,7 @@ async def enter_payments(
     """Enter up to 1,000 payments, for instance a bank statement; says of each what became of it.
     `id` is the payment."""
     outcomes = await service.enter(tx, data.rows, by=str(caller), now=now)
-    return answer(data, unreadable, outcomes)
+    return batches.answer(data, unreadable, outcomes)
 
 
 @get("/payments", opt={"access": CUSTOMERS}, responses=when_reading())
@@ -207,6 +213,34 @@ async def get_statement(
     return await accounts.statement(tx, party_id, currency, from_on, to_on)
 
 
+@get(
+    "/parties/{party_id:uuid}/statement/document",
+    opt={"access": CUSTOMERS},
+    dependencies={"press": Provide(provide_press, sync_to_thread=False)},
+    responses=when_reading(404),
+    operation_class=GivesStatement,
+)
+async def get_statement_document(
+    tx: Tx,
+    press: NamedDependency[Press],
+    party_id: FromPath[UUID],
+    from_on: FromQuery[date],
+    to_on: FromQuery[date],
+    currency: CurrencyCode = "CNY",
+    file_format: Annotated[StatementFormat, QueryParameter(name="format")] = StatementFormat.JSON,
+    language: FromQuery[DocumentLanguage] = DocumentLanguage.EN,
+) -> Response[bytes]:
+    """The same as a document to compare books by, with what is open at its end by how late it is.
+    JSON is the same in either language."""
+    named = await accounts.document(tx, party_id, currency, from_on, to_on)
+    if file_format is StatementFormat.PDF:
+        content = await press.pdf(tx, named, language, statements.LAYOUT)
+    else:
+        content = await asyncio.to_thread(statements.write, named, file_format, language)
+    name = f"statement-{currency}-{from_on}-{to_on}"
+    return answer(name, named.sha256, file_format, content)
+
+
 @get("/ageing", responses=when_reading(404))
 async def get_ageing(
     tx: Tx,
@@ -236,5 +270,6 @@ HANDLERS = [
     get_allocation_order,
     put_allocation_order,
     get_statement,
+    get_statement_document,
     get_ageing,
 ]

@@ -73,6 +73,10 @@ async def get(tx: Connection, job: str, as_of: datetime) -> Run | None:
 
 
 START = """
+  WITH unparked AS (
+         DELETE FROM job_parked
+          WHERE run_id = $1
+       )
 UPDATE job_run
    SET state = 'running',
        attempts = attempts + 1,
@@ -85,16 +89,9 @@ UPDATE job_run
 """
 
 
-UNPARK = """
-DELETE FROM job_parked
- WHERE run_id = $1
-"""
-
-
 async def start(tx: Connection, run_id: UUID, worker: str, now: datetime) -> None:
     """Begin an attempt. What was parked is tried again, and parked again if it still fails."""
     await tx.execute(START, run_id, worker, now)
-    await tx.execute(UNPARK, run_id)
 
 
 PROGRESS = """

@@ -136,6 +136,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/billing-runs/{run_id}/contracts",
                 "/v1/billing-runs/{run_id}/held-lines",
                 "/v1/invoices/{invoice_id}/lines",
+                "/v1/parties/{party_id}/charges",
                 "/v1/lines/{line_id}/candidates",
                 "/v1/price-plans/{plan_id}/versions",
                 "/v1/parties/{party_id}/contacts",

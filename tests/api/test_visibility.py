@@ -44,8 +44,10 @@ SELECT relation.oid::regclass::text AS name,
 
 # Divisions of the country belong to nobody.
 PUBLIC = {"prefecture", "clock", "price_index"}
-DISPUTED = re.compile(r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal)")
-"""What a customer may write: it disputes lines of its own invoices."""
+OFFERED = re.compile(
+    r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
+)
+"""What a customer may post: it disputes lines of its own invoices, and previews its next."""
 
 
 @pytest.mark.parametrize("role", DbRole)
@@ -283,7 +285,7 @@ def test_an_outsider_writes_nothing(database, role):
                         answer = await client.ask(
                             method.upper(), asked, json={"reason": "why"}, headers=headers
                         )
-                        may = role is Role.CUSTOMER and DISPUTED.fullmatch(asked)
+                        may = role is Role.CUSTOMER and OFFERED.fullmatch(asked)
                         # Of what is not its own it finds nothing.
                         refused = (404, 400) if may else (403,)
                         assert answer.status_code in refused, (method, path)

@@ -17,6 +17,8 @@ async def a_line_in_dispute(staff: Voice, customer: Voice, lessee_id: str) -> No
     bills = await staff.get("a bill", "/v1/invoices", buyer_id=lessee_id, limit=1)
     lines = f"/v1/invoices/{bills['items'][0]['id']}/lines"
     first, second = (await customer.get("its lines", lines, limit=2))["items"]
+    charges = f"/v1/parties/{lessee_id}/charges"
+    await customer.get("what its lines cost, and on which bill", charges, limit=1)
     line = f"/v1/invoice-lines/{first['id']}"
     await customer.get("why it comes to that", f"{line}/explanation")
     wrong = {"reason": "第 3 天起无法使用"}
@@ -68,10 +70,12 @@ async def run(teller: Teller, on: date, most: int) -> None:
     await runner.run_once(db, "billing", job, on, lambda done, total: None)
 
 
-async def before_and_after_a_run(staff: Voice, lessee_id: str) -> None:
+async def before_and_after_a_run(staff: Voice, customer: Voice, lessee_id: str) -> None:
     """Nothing is kept of a preview; a credit note is, and mirrors its invoice."""
     coming = {"as_of": "2027-01-01", "buyer_id": lessee_id}
     await staff.post("what the next bill comes to, and why", "/v1/billing-previews", coming)
+    path = f"/v1/parties/{lessee_id}/bill-previews"
+    await customer.post("a customer looks at its own", path, {"as_of": "2027-01-01"})
     runs = await staff.get("runs that had something to do", "/v1/billing-runs", limit=1)
     run = f"/v1/billing-runs/{runs['items'][0]['id']}"
     await staff.get("a run, stage by stage", run)

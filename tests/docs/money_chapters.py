@@ -28,6 +28,11 @@ async def an_account(
     await staff.post(title, f"/v1/receivables/{debts[-1]['id']}/write-off", given_up)
     path = f"/v1/parties/{lessee_id}/statement"
     await customer.get("two months", path, from_on="2026-05-01", to_on="2026-06-30")
+    days = {"from_on": "2026-06-01", "to_on": "2026-06-30"}
+    await customer.get("what is open, and how late", f"{path}/document", **days)
+    await customer.get(
+        "a file, in Chinese", f"{path}/document", format="csv", language="zh", **days
+    )
     await staff.get("at the end of a quarter", "/v1/ageing", as_of="2026-06-30")
 
 

@@ -92,7 +92,7 @@ async def tell(world: World) -> list[Told]:
     await document_chapters.a_bill_for_the_tax_administration(teller, staff)
     await bill_chapters.a_line_in_dispute(staff, customer, parties["customer"])
     await bill_chapters.a_price_a_hundred_times_too_high(teller, staff)
-    await bill_chapters.before_and_after_a_run(staff, parties["customer"])
+    await bill_chapters.before_and_after_a_run(staff, customer, parties["customer"])
     return teller.finished()
 
 

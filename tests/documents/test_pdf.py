@@ -83,9 +83,9 @@ def test_the_same_document_makes_the_same_bytes_and_another_one_others(database,
         ids = [row["id"] for row in await every_invoice(db)]
         twenty, thirty = [await load(db, one) for one in ids]
         assert twenty.document.line_count == 20
-        content = printer.set(twenty, ZH)
-        assert printer.set(thirty, ZH) != content
-        assert printer.set(twenty, ZH) == content
+        content = printer.set(twenty, ZH, pdf.INVOICE)
+        assert printer.set(thirty, ZH, pdf.INVOICE) != content
+        assert printer.set(twenty, ZH, pdf.INVOICE) == content
 
     database(scenario)
 
@@ -100,7 +100,7 @@ def test_everything_that_is_printed_is_said_in_the_language_that_was_asked_for(d
         await steps.lease_out(db, [3])
         await steps.bill(db)
         named = await load(db, await steps.one(db, "SELECT id FROM invoice"))
-        _, face = printer.ready()
+        face = printer.ready()
         english, chinese = (pdf.data(named, one, face) for one in (EN, ZH))
         assert english["title"] == "Invoice"
         assert chinese["title"] == "账单"
@@ -126,14 +126,14 @@ def test_an_annex_too_long_to_print_is_left_to_the_sheets_and_said_so(
         await steps.lease_out(db, [40])
         await steps.bill(db)
         named = await load(db, await steps.one(db, "SELECT id FROM invoice"))
-        _, face = printer.ready()
-        whole = printer.set(named, EN)
+        face = printer.ready()
+        whole = printer.set(named, EN, pdf.INVOICE)
         monkeypatch.setattr(pdf, "MAX_LINES", 39)
         given = pdf.data(named, EN, face)
         assert given["annex"] is None
         assert "XLSX" in given["left_off"]
         assert given["summary"][0]["cells"][1] == "40"
-        assert len(printer.set(named, EN)) < len(whole)
+        assert len(printer.set(named, EN, pdf.INVOICE)) < len(whole)
 
     database(scenario)
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import uvloop
 from msgspec.structs import replace
 
 from jobs.demo import battery, cast, keys, play, stage
@@ -57,7 +58,7 @@ def demo(
         async with play.ready(dsn, settings, scale=scale, fresh=fresh, say=said.append) as db:
             return await look(db)
 
-    return asyncio.run(work()), said
+    return uvloop.run(work()), said
 
 
 async def nothing(db: Database) -> None: ...

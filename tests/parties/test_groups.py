@@ -303,8 +303,12 @@ def test_a_search_among_a_hundred_thousand_names_uses_the_index(database):
         # One connection, so that the plan is tried beyond the five that are made to measure.
         async with db.transaction() as tx:
             group = await enter(tx, "Group")
+            # Made at once, the index takes far less than name by name.
+            index = await tx.fetchval("SELECT pg_get_indexdef('party_by_name'::regclass)")
+            await tx.execute("DROP INDEX party_by_name")
             for start in range(0, len(names), 10_000):
                 await tx.execute(FILL, names[start : start + 10_000], group)
+            await tx.execute(index)
             await tx.execute("ANALYZE party")
             seconds: dict[str, float] = {}
             for part in ("郑州铁塔70000号", "70000", "郑州铁塔70", "号移动", "不存在", "公司"):

@@ -76,12 +76,13 @@ def test_what_cannot_be_is_out_of_range():
     }
 
 
-def test_which_of_five_probes_are_of_cells_is_not_guessed():
-    info = bytes.fromhex("0001" + "010CCC" + "05" + "0BA5" * 5 + "0000" * 3 + "00")
-    told = read_telemetry(read_frame(answer(info)))
-    assert len(told.temperatures_c) == 5
+@pytest.mark.parametrize(("probes", "of_cells"), [(3, 3), (4, 4), (5, 0), (6, 4), (7, 0)])
+def test_which_of_five_or_seven_probes_are_of_cells_is_not_guessed(probes, of_cells):
+    info = "0001" + "010CCC" + f"{probes:02x}" + "0BA5" * probes + "0000" * 3 + "00"
+    told = read_telemetry(read_frame(answer(bytes.fromhex(info))))
+    assert len(told.temperatures_c) == probes
     assert told.soc_percent is None
-    assert bms48.report(told, PACK, AT).temperatures_c == ()
+    assert bms48.report(told, PACK, AT).temperatures_c == (25.0,) * of_cells
 
 
 def test_alarms_are_named_and_states_are_told_apart_from_them():

@@ -150,6 +150,13 @@ def test_location_has_its_sign_from_the_state_bits_and_in_2025_its_coordinate_sy
     west_south = block(realtime("0507" + degrees))
     assert (west_south.lon_deg, west_south.lat_deg) == (-113.945, -22.545)
     assert (west_south.fix_valid, west_south.south, west_south.west) == (False, True, True)
+    south = block(realtime("0502" + degrees))
+    assert (south.lon_deg, south.lat_deg, south.south, south.west) == (
+        113.945,
+        -22.545,
+        True,
+        False,
+    )
     chinese = block(realtime("0500" + "02" + degrees, 2025))
     assert (chinese.lon_deg, chinese.lat_deg, chinese.coord_system) == (113.945, 22.545, "gcj02")
 
@@ -382,6 +389,13 @@ def test_a_frame_with_a_wrong_length_does_not_swallow_the_next():
     assert found[1].position == len(damaged)
 
 
+def test_half_a_start_before_a_frame_does_not_hide_it():
+    for noise in (b"#", b"$", b"#$", b"##", b"###"):
+        found = Framer().feed(noise + OWN[0])
+        assert [encode(one) for one in found if isinstance(one, Frame)] == [OWN[0]]
+        assert isinstance(found[0], FrameError)
+
+
 def test_a_frame_longer_than_allowed_is_not_waited_for():
     framer = Framer(max_unit=64)
     long = encode(frame(2, b"\0" * 65))
@@ -398,6 +412,7 @@ def test_a_stream_that_ends_within_a_frame_says_so():
     assert framer.pending == 30
     (error,) = framer.finish()
     assert "truncated" in error.reason
+    assert error.position == 30
     assert framer.pending == 0
 
 

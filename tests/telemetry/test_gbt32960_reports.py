@@ -151,6 +151,13 @@ def test_a_set_that_a_later_one_overtakes_is_told_with_its_gaps():
     assert live.cells_mv == ()
 
 
+def test_a_page_of_an_earlier_time_joins_no_later_set():
+    pages = CellPages()
+    of(realtime(page(1, 2, 1, 3301), time=LATER), pages)
+    assert of(realtime(page(1, 2, 2, 3309)), pages)[0].cells_mv == ()
+    assert of(realtime(page(1, 2, 2, 3302), time=LATER), pages)[0].cells_mv == (3301, 3302)
+
+
 def test_pages_of_other_vehicles_subsystems_and_of_reissues_are_kept_apart():
     pages = CellPages()
     of(realtime(page(1, 2, 1, 3301)), pages)

@@ -268,6 +268,12 @@ def test_a_death_ends_its_own_session_only():
     assert session.hear("DDATA", data(3, VOLTAGE)).rebirth == "the node is not born"
 
 
+def test_a_dead_device_is_asked_to_be_born_when_it_speaks():
+    session = Session().born()
+    session.hear("DDEATH", Payload((), NOW, 2))
+    assert session.hear("DDATA", data(3, VOLTAGE)).rebirth == "device pack1 is not born"
+
+
 def test_a_device_dies_alone_and_is_born_again_with_other_aliases():
     session = Session().born()
     assert session.hear("DDEATH", Payload((), NOW, 2)).is_dead
