@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from jobs.shell import database, run, say
+
+if TYPE_CHECKING:
+    from leasing.gateways.mqtt import Broker
 
 
 @click.group("gateway")
@@ -73,6 +77,13 @@ async def _serve_gbt32960(
 @click.option("--password", envvar="LEASING_MQTT_PASSWORD")
 @click.option("--tls", is_flag=True)
 @click.option("--identifier", default="leasing-gateway", show_default=True, help="One a process.")
+@click.option(
+    "--layout",
+    type=click.Choice(["json", "sparkplug"]),
+    default="json",
+    show_default=True,
+    help="JSON on topics leasing/v1/…, or Sparkplug B.",
+)
 @click.option("--share", metavar="GROUP", help="Share the load with gateways of the same group.")
 def take_mqtt(
     host: str,
@@ -81,28 +92,35 @@ def take_mqtt(
     password: str | None,
     tls: bool,
     identifier: str,
+    layout: str,
     share: str | None,
 ) -> None:
-    """JSON on topics leasing/v1/… from an MQTT 5 broker."""
+    """What tower sites and vehicles publish to an MQTT 5 broker."""
     from leasing.gateways.mqtt import Broker
 
+    if layout == "sparkplug" and share:
+        raise click.UsageError(
+            "--share: Sparkplug counts a node's messages, so one gateway must see all of them"
+        )
     broker = Broker(host, port, username, password, tls, identifier)
-    run(_take_mqtt(broker, share))
+    run(_take_mqtt(broker, layout, share))
 
 
-async def _take_mqtt(broker: "object", share: str | None) -> None:
-    from leasing.gateways import mqtt, service, topics
+async def _take_mqtt(broker: "Broker", layout: str, share: str | None) -> None:
+    from leasing.gateways import mqtt, service, spb, topics
     from leasing.gateways.intake import Intake
     from leasing.kit.time import system_now
 
-    assert isinstance(broker, mqtt.Broker)
+    names, decode = (
+        (topics.TOPICS, topics.decode) if layout == "json" else (spb.TOPICS, spb.Decoder())
+    )
     prefix = f"$share/{share}/" if share else ""
     async with database() as db, Intake(service.commit_to(db)) as intake:
         gateway = mqtt.Gateway(
             intake,
             broker,
-            [prefix + topic for topic in topics.TOPICS],
-            topics.decode,
+            [prefix + name for name in names],
+            decode,
             now=system_now,
             ready=partial(_said_ready, broker.host, broker.port),
         )

@@ -16,10 +16,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from leasing.gateways.intake import Intake
 from leasing.gateways.merging import merged
 from leasing.gateways.model import Delivery, Unread
+from leasing.telemetry.decoders import gbt32960_blocks as blocks
+from leasing.telemetry.decoders.flags import FlagMemory
 from leasing.telemetry.decoders.frames import FrameError
 from leasing.telemetry.decoders.gbt32960 import (
     Ack,
@@ -40,7 +43,12 @@ from leasing.telemetry.decoders.gbt32960 import (
     decode,
     encode,
 )
-from leasing.telemetry.decoders.gbt32960_reports import CellPages, reports, with_gaps
+from leasing.telemetry.decoders.gbt32960_reports import (
+    ALARMS_OF,
+    CellPages,
+    reports,
+    with_gaps,
+)
 from leasing.telemetry.model import Report
 
 log = structlog.get_logger(__name__)
@@ -81,6 +89,7 @@ class Gateway:
         self.limits = limits or Limits()
         self.open = 0
         self.by_vehicle: dict[str, Session] = {}
+        self.flags = FlagMemory()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte to its last."""
@@ -114,6 +123,7 @@ class Together:
         self.at = at
         self.frames: list[Frame] = []
         self.reports: list[Report] = []
+        self.tells_alarms = False
 
 
 class Session:
@@ -252,6 +262,7 @@ class Session:
         group = self.group
         group.frames.append(frame)
         group.reports += reports(frame, payload, self.pages)
+        group.tells_alarms |= any(isinstance(info.block, blocks.Alarms) for info in payload.infos)
 
     def close_group(self) -> None:
         """Nothing more comes of this instant: rows of cells stay as far as they came."""
@@ -271,16 +282,27 @@ class Session:
         groups, self.ready = self.ready, []
         if not groups:
             return
-        found = merged([report for group in groups for report in group.reports])
+        found = [report for group in groups for report in self.with_changes(group)]
         delivery = Delivery(name=f"{self.peer} {groups[0].vin}", reports=found)
         await self.settle(delivery, [frame for group in groups for frame in group.frames])
+
+    def with_changes(self, group: Together) -> list[Report]:
+        """A group's reports, with the alarms that begin and end in place of those that are up."""
+        flags, codes = self.gateway.flags, ALARMS_OF[group.frames[0].edition]
+        return [
+            replace(one, alarms=flags.of(one, codes) if group.tells_alarms else ())
+            for one in merged(group.reports)
+        ]
 
     async def settle(self, delivery: Delivery, frames: list[Frame]) -> None:
         try:
             if delivery.reports or delivery.unread:
                 await self.gateway.intake.put(delivery)
         except Exception:
-            # Said in the log by the intake. The vehicle keeps its readings and reissues them.
+            # Said in the log by the intake. The vehicle keeps its readings and reissues them, with
+            # alarms of which we have not heard then.
+            for report in delivery.reports:
+                self.gateway.flags.known.pop(report.source, None)
             result = Ack.ERROR
         else:
             result = Ack.OK

@@ -46,6 +46,8 @@ class Publication(msgspec.Struct, frozen=True):
 class Decoded(msgspec.Struct, frozen=True):
     reports: list[Report]
     ask: list[Publication] = []
+    unread: str | None = None
+    """Why a part of the message could not be read; it is kept as it came."""
 
 
 class Broker(msgspec.Struct, frozen=True):
@@ -87,8 +89,8 @@ class Gateway:
             try:
                 async with self.connect() as client:
                     await self.take_all(client)
-            except* aiomqtt.MqttError as gone:
-                log.warning("broker_away", broker=self.broker.host, error=str(gone.exceptions[0]))
+            except aiomqtt.MqttError as error:
+                log.warning("broker_away", broker=self.broker.host, error=str(error))
             await asyncio.sleep(RECONNECT_AFTER_S)
 
     def connect(self) -> "aiomqtt.Client":
@@ -120,11 +122,21 @@ class Gateway:
             await client.subscribe(topic, qos=AT_LEAST_ONCE)
         if self.ready is not None:
             await self.ready()
-        async with asyncio.TaskGroup() as tasks:
+        settling: set[asyncio.Task[None]] = set()
+        try:
             async for message in client.messages:
                 # Read in order, as sequences ask for; stored together, acknowledged when stored.
-                decoded = self.read(message)
-                tasks.create_task(self.settle(client, message, decoded))
+                task = asyncio.create_task(self.settle(client, message, self.read(message)))
+                settling.add(task)
+                task.add_done_callback(settling.discard)
+        except asyncio.CancelledError:
+            for task in settling:
+                task.cancel()
+            raise
+        finally:
+            # The broker is gone, the database is not: what a decoder has taken note of is stored,
+            # since it would pass over the same message when it comes again.
+            await asyncio.gather(*settling, return_exceptions=True)
 
     def read(self, message: "aiomqtt.Message") -> "Decoded | Unread":
         topic, payload = message.topic.value, bytes_of(message.payload)
@@ -138,19 +150,21 @@ class Gateway:
     async def settle(
         self, client: "aiomqtt.Client", message: "aiomqtt.Message", decoded: "Decoded | Unread"
     ) -> None:
-        topic = message.topic.value
+        topic, payload = message.topic.value, bytes_of(message.payload)
         if isinstance(decoded, Unread):
             delivery = Delivery(name=topic, reports=[], unread=[decoded])
             ask: list[Publication] = []
         else:
-            delivery, ask = Delivery(name=topic, reports=decoded.reports), decoded.ask
+            why, ask = decoded.unread, decoded.ask
+            kept = [] if why is None else [Unread(topic, why, self.now(), payload)]
+            delivery = Delivery(name=topic, reports=decoded.reports, unread=kept)
         try:
             if delivery.reports or delivery.unread:
                 await self.intake.put(delivery)
         except Exception as error:
             # What the database will never take is kept as it came, or it would come for ever.
-            kept = Unread(topic, str(error) or repr(error), self.now(), bytes_of(message.payload))
-            await self.intake.put(Delivery(name=topic, reports=[], unread=[kept]))
+            refused = Unread(topic, str(error) or repr(error), self.now(), payload)
+            await self.intake.put(Delivery(name=topic, reports=[], unread=[refused]))
         if message.qos:
             client._client.ack(message.mid, message.qos)
         for one in ask:

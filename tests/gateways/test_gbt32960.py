@@ -348,3 +348,28 @@ def test_commits_are_shared_by_many_lines():
         assert books.commits < 300
 
     play(scenario())
+
+
+def test_an_alarm_begins_once_and_ends_when_its_flag_is_down():
+    def alarms(bits: int) -> str:
+        return f"07{'01' if bits else '00'}{bits:08x}00000000"
+
+    async def scenario() -> None:
+        books = Books()
+        async with gateway(books) as connect:
+            line = await connect()
+            await line.ask(LOGIN)
+            for second, said in enumerate(
+                [alarms(0), alarms(1 << 5), "", alarms(1 << 5), alarms(0)]
+            ):
+                await line.ask(encode(realtime(VEHICLE + said, time=at(second))))
+        told = [
+            (nth, alarm.code, alarm.begins)
+            for nth, report in enumerate(books.reports)
+            for alarm in report.alarms
+            if alarm.code == "cell_over_voltage"
+        ]
+        over = "cell_over_voltage"
+        assert told == [(0, over, False), (1, over, True), (4, over, False)]
+
+    play(scenario())

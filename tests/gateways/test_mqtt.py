@@ -13,11 +13,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from leasing.gateways import topics
+from leasing.gateways import spb, topics
 from leasing.gateways.intake import Intake
 from leasing.gateways.model import Delivery
-from leasing.gateways.mqtt import Broker, Gateway
+from leasing.gateways.mqtt import Broker, Decode, Gateway
+from leasing.telemetry.decoders import sparkplug
 from leasing.telemetry.decoders.frames import FrameError
+from leasing.telemetry.decoders.sparkplug import DataType, Metric, Payload
 from leasing.telemetry.model import Source, SourceKind
 from tests.gateways.mosquitto import Mosquitto
 from tests.gateways.test_gbt32960 import Books
@@ -40,7 +42,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def gateway(broker: Mosquitto, books: Books) -> AsyncIterator[None]:
+async def gateway(
+    broker: Mosquitto,
+    books: Books,
+    topics: Sequence[str] = topics.TOPICS,
+    decode: Decode = topics.decode,
+) -> AsyncIterator[None]:
     subscribed = asyncio.Event()
 
     async def ready() -> None:
@@ -50,8 +57,8 @@ async def gateway(broker: Mosquitto, books: Books) -> AsyncIterator[None]:
         made = Gateway(
             intake,
             Broker("127.0.0.1", broker.port),
-            topics.TOPICS,
-            topics.decode,
+            topics,
+            decode,
             now=lambda: START,
             ready=ready,
         )
@@ -172,6 +179,47 @@ def test_what_the_database_refuses_is_kept_too(mosquitto):
             await until(lambda: any(one.unread for one in books.kept))
         ((kept,),) = [one.unread for one in books.kept if one.unread]
         assert (kept.source, kept.reason) == (pack(13), "no such odometer")
+
+    play(scenario())
+
+
+def test_a_node_we_do_not_know_is_asked_for_its_birth_and_what_it_said_is_kept(mosquitto):
+    """Sparkplug B: data by alias before we heard a birth, then the birth, then data by alias."""
+
+    def said(seq: int, *metrics: Metric) -> bytes:
+        return sparkplug.encode(Payload(metrics, at=START + timedelta(seconds=seq), seq=seq))
+
+    by_alias = Metric(None, 52.5, datatype=DataType.DOUBLE, alias=7)
+    birth = (
+        Metric("bdSeq", 0, datatype=DataType.INT64),
+        Metric("battery/voltage_v", 51.0, datatype=DataType.DOUBLE, alias=7),
+    )
+
+    async def scenario() -> None:
+        books = Books()
+        asked = asyncio.Event()
+
+        async def node() -> None:
+            async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+                await client.subscribe("spBv1.0/g/NCMD/n", qos=1)
+                await client.publish("spBv1.0/g/NDATA/n", said(5, by_alias), qos=1)
+                async for message in client.messages:
+                    (wish,) = sparkplug.read(bytes(message.payload)).metrics
+                    assert (wish.name, wish.value) == ("Node Control/Rebirth", True)
+                    asked.set()
+                    break
+                await client.publish("spBv1.0/g/NBIRTH/n", said(0, *birth), qos=1)
+                await client.publish("spBv1.0/g/NDATA/n", said(1, by_alias), qos=1)
+
+        async with gateway(mosquitto, books, spb.TOPICS, spb.Decoder()):
+            async with asyncio.timeout(20):
+                await node()
+            await until(lambda: len(books.reports) == 2)
+        assert asked.is_set()
+        assert [one.voltage_v for one in books.reports] == [51.0, 52.5]
+        ((kept,),) = [one.unread for one in books.kept if one.unread]
+        assert "aliases" in kept.reason
+        assert kept.content == said(5, by_alias)
 
     play(scenario())
 
