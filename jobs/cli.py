@@ -16,6 +16,7 @@ from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
+from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
 from jobs.shell import database, run, say, server
 from leasing.kit.settings import read as read_settings
@@ -46,6 +47,7 @@ main.add_command(einvoice)
 main.add_command(decode)
 main.add_command(health)
 main.add_command(soh)
+main.add_command(gateway_group)
 
 
 @main.command()

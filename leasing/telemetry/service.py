@@ -4,7 +4,7 @@
 decoders of protocols that cannot be told: what is wrong is counted, for staff to see.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -273,7 +273,8 @@ async def find_packs(
     tx: Connection, sources: Sequence[Source], readings: Readings
 ) -> tuple[list[UUID], Readings]:
     """The packs that sources speak of, and the readings with `pack` a place among them; -1 for a
-    source that is not known. Of a vehicle it is the pack that stood in it on the reading's day."""
+    source that is not known. Of a vehicle, and of a site's device, it is the pack that stood there
+    on the reading's day."""
     packs: dict[int, int] = {}
 
     def place(pack_id: UUID | None) -> int:
@@ -291,31 +292,42 @@ async def find_packs(
         elif source.kind is SourceKind.PACK_CODE:
             places[n] = place(by_code.get(source.value))
     found = places[readings.pack]
-    vehicles = [n for n, one in enumerate(sources) if one.kind is SourceKind.VEHICLE]
-    if vehicles:
-        await _find_in_vehicles(tx, sources, readings, vehicles, found, place)
+    for kind, look_up in STANDING.items():
+        named = [n for n, one in enumerate(sources) if one.kind is kind]
+        if named:
+            await _find_standing(tx, sources, readings, named, found, place, look_up)
     return [UUID(int=number) for number in packs], Readings(
         found, readings.at, readings.scalars, readings.cells_mv, readings.temperatures_c
     )
 
 
-async def _find_in_vehicles(
+Sought = Sequence[tuple[str, int, date]]
+LookUp = Callable[[Connection, Sought], Awaitable[dict[tuple[str, int, date], UUID]]]
+STANDING: dict[SourceKind, LookUp] = {
+    SourceKind.VEHICLE: store.packs_by_vehicle,
+    SourceKind.DEVICE: store.packs_by_device,
+}
+"""Sources that speak of whatever pack stands in a place on the day."""
+
+
+async def _find_standing(
     tx: Connection,
     sources: Sequence[Source],
     readings: Readings,
-    vehicles: Sequence[int],
+    named: Sequence[int],
     found: NDArray[np.int32],
     place: Callable[[UUID | None], int],
+    look_up: LookUp,
 ) -> None:
     days = civil_day(readings.at)
     asked: dict[tuple[str, int, date], list[NDArray[np.int64]]] = {}
-    for n in vehicles:
+    for n in named:
         where = np.flatnonzero(readings.pack == n)
         where = where[np.argsort(days[where], kind="stable")]
         for first, last in bounds(days[where]):
             on = civil_date(instant(int(readings.at[where[first]])))
             asked.setdefault((sources[n].value, sources[n].part, on), []).append(where[first:last])
-    packs = await store.packs_by_vehicle(tx, list(asked))
+    packs = await look_up(tx, list(asked))
     for key, wheres in asked.items():
         for where in wheres:
             found[where] = place(packs.get(key))

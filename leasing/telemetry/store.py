@@ -114,6 +114,27 @@ async def packs_by_vehicle(
     return {sought[row["position"] - 1]: row["pack_id"] for row in rows}
 
 
+PACKS_BY_DEVICE = """
+SELECT position, placement.pack_id
+  FROM unnest($1::text[], $2::int[], $3::date[])
+       WITH ORDINALITY AS given (code, part, day, position)
+  JOIN site_device ON site_device.code = given.code AND site_device.part = given.part
+  JOIN placement
+    ON placement.site_id = site_device.site_id
+   AND placement.slot = site_device.slot
+   AND placement.during @> given.day
+"""
+
+
+async def packs_by_device(
+    tx: Connection, sought: Sequence[tuple[str, int, date]]
+) -> dict[tuple[str, int, date], UUID]:
+    """The pack that stood on a day in the slot of which a site's device speaks."""
+    codes, parts, days = zip(*sought, strict=True)
+    rows = await tx.fetch(PACKS_BY_DEVICE, list(codes), list(parts), list(days))
+    return {sought[row["position"] - 1]: row["pack_id"] for row in rows}
+
+
 NOTE_UNMATCHED = """
 INSERT INTO unmatched_source AS known
        (kind, value, part, first_seen_at, last_seen_at, readings, reason)

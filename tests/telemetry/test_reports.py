@@ -99,3 +99,24 @@ def test_a_vehicle_s_reports_go_to_the_pack_that_was_in_it_that_day(database):
             assert [one.at for one in await held(world, other["id"])] == days[2:]
 
     database(scenario)
+
+
+def test_a_site_s_device_speaks_of_the_pack_in_its_slot_on_that_day(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await build.leased_pack(world, on="2026-02-01")
+            path = f"/v1/sites/{lease['site']['id']}/devices"
+            body = {"devices": [{"code": "41010043200001", "part": 2, "slot": 1}]}
+            await world.staff.ask("PUT", path, json=body)
+            other = await build.pack(world)
+            swap = build.acceptance(other["id"], "2026-06-14")
+            await world.staff.post(f"/v1/lines/{lease['line']['id']}/swaps", swap)
+            device = Source(SourceKind.DEVICE, "41010043200001", 2)
+            days = [datetime(2026, 1, 31, 4, tzinfo=UTC), AT - timedelta(days=1), AT]
+            reports = [Report(source=device, at=at, voltage_v=50.0) for at in days]
+            another = Report(source=Source(SourceKind.DEVICE, device.value, 1), at=AT, voltage_v=50)
+            assert await take(world, *reports, another) == (2, 0, 2, 0)
+            assert [one.at for one in await held(world, lease["pack"]["id"])] == days[1:2]
+            assert [one.at for one in await held(world, other["id"])] == days[2:]
+
+    database(scenario)
