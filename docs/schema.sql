@@ -100,6 +100,31 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION count_refund() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF NEW.payment_id IS NOT NULL THEN
+    UPDATE payment
+       SET unallocated_amount = unallocated_amount - NEW.amount,
+           automatic = automatic AND NEW.reverses_id IS NULL,
+           changed_on = NEW.posted_on
+     WHERE id = NEW.payment_id;
+    RETURN NULL;
+  END IF;
+  UPDATE receivable
+     SET open_amount = open_amount + NEW.amount,
+         automatic = automatic AND NEW.reverses_id IS NULL,
+         changed_on = NEW.posted_on
+   WHERE id = NEW.credit_id
+     AND amount < 0;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'only credit is paid back'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'refund_of_credit';
+  END IF;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION custody_after(kind text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -151,19 +176,6 @@ CREATE FUNCTION is_internal(kind text, facts jsonb) RETURNS boolean
   END;
 $$;
 
-CREATE FUNCTION monthly_rent(rent_amount bigint, billing_frequency text) RETURNS bigint
-    LANGUAGE sql IMMUTABLE
-    AS $$
-  SELECT round(rent_amount * CASE billing_frequency
-    WHEN 'weekly' THEN 52 / 12.0
-    WHEN 'fortnightly' THEN 26 / 12.0
-    WHEN 'monthly' THEN 1
-    WHEN 'quarterly' THEN 1 / 3.0
-    WHEN 'half_yearly' THEN 1 / 6.0
-    WHEN 'yearly' THEN 1 / 12.0
-  END)::bigint;
-$$;
-
 CREATE FUNCTION name_holder(changed_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -206,6 +218,20 @@ BEGIN
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.pack_id <> OLD.pack_id) THEN
     PERFORM name_holder(NEW.pack_id);
   END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_lessees() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  INSERT INTO invoice_lessee (invoice_id, lessee_id, number, kind, currency, issued_on)
+  SELECT DISTINCT changed.id, lessee_id, changed.number, changed.kind, changed.currency, issued_on
+    FROM changed
+    JOIN charge ON charge.invoice_id = changed.id
+    JOIN contract ON contract.id = contract_id
+   WHERE changed.state = 'final'
+     AND lessee_id <> buyer_id;
   RETURN NULL;
 END $$;
 
@@ -485,8 +511,13 @@ CREATE FUNCTION refuse_change_of_charge() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-  IF TG_OP = 'UPDATE' AND NOT OLD.is_reversed AND NEW.is_reversed AND OLD.reverses_id IS NULL THEN
-    OLD.is_reversed := true;
+  IF TG_OP = 'DELETE' THEN
+    IF EXISTS (SELECT FROM invoice WHERE id = OLD.invoice_id AND state = 'draft') THEN
+      RETURN OLD;
+    END IF;
+  ELSIF OLD.reverses_id IS NULL AND OLD.is_reversed <> NEW.is_reversed
+    AND (NEW.is_reversed OR NOT EXISTS (SELECT FROM charge WHERE reverses_id = OLD.id)) THEN
+    OLD.is_reversed := NEW.is_reversed;
     IF NEW IS NOT DISTINCT FROM OLD THEN
       RETURN NEW;
     END IF;
@@ -564,9 +595,10 @@ CREATE FUNCTION refuse_change_of_receivable() RETURNS trigger
 BEGIN
   IF TG_OP = 'UPDATE'
      AND (NEW.id, NEW.kind, NEW.invoice_id, NEW.number, NEW.party_id, NEW.currency, NEW.issued_on,
-          NEW.due_on, NEW.amount)
-         = (OLD.id, OLD.kind, OLD.invoice_id, OLD.number, OLD.party_id, OLD.currency, OLD.issued_on,
-            OLD.due_on, OLD.amount) THEN
+          NEW.due_on, NEW.amount) IS NOT DISTINCT FROM
+         (OLD.id, OLD.kind, OLD.invoice_id, OLD.number, OLD.party_id, OLD.currency, OLD.issued_on,
+          OLD.due_on, OLD.amount)
+     AND NEW.vat_amount IS NOT DISTINCT FROM OLD.vat_amount THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'what is owed is settled, and never changed otherwise'
@@ -604,6 +636,25 @@ BEGIN
   IF NEW.changed_on < OLD.changed_on THEN
     RAISE EXCEPTION 'something was posted on % already', OLD.changed_on
       USING ERRCODE = 'check_violation', CONSTRAINT = 'posted_in_order';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_held() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_id uuid;
+BEGIN
+  SELECT id INTO found_id
+    FROM safety_hold
+   WHERE pack_id = NEW.pack_id
+     AND released_at IS NULL
+   LIMIT 1;
+  IF found_id IS NOT NULL THEN
+    RAISE EXCEPTION 'pack % is held', NEW.pack_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'pack_held', TABLE = TG_TABLE_NAME,
+            HINT = format('pack %s is held by safety hold %s', NEW.pack_id, found_id);
   END IF;
   RETURN NEW;
 END $$;
@@ -651,6 +702,43 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_month_open';
   END IF;
   RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_quarantined() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_id uuid;
+BEGIN
+  PERFORM FROM pack WHERE id = NEW.pack_id FOR SHARE;
+  SELECT id INTO found_id
+    FROM quarantine
+   WHERE pack_id = NEW.pack_id
+     AND released_at IS NULL;
+  IF found_id IS NOT NULL THEN
+    RAISE EXCEPTION 'pack % is in quarantine', NEW.pack_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'pack_quarantined', TABLE = TG_TABLE_NAME,
+            HINT = format('pack %s is in quarantine %s', NEW.pack_id, found_id);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_quarantined_sale() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_id uuid;
+BEGIN
+  SELECT id INTO found_id
+    FROM quarantine
+   WHERE pack_id = NEW.id
+     AND released_at IS NULL;
+  IF found_id IS NOT NULL THEN
+    RAISE EXCEPTION 'pack % is in quarantine', NEW.id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'pack_quarantined', TABLE = TG_TABLE_NAME,
+            HINT = format('pack %s is in quarantine %s', NEW.id, found_id);
+  END IF;
+  RETURN NEW;
 END $$;
 
 CREATE FUNCTION refuse_sum_of_final_invoice() RETURNS trigger
@@ -921,6 +1009,58 @@ END)),
     CONSTRAINT accounting_period_state CHECK ((state = ANY (ARRAY['open'::text, 'closed'::text])))
 );
 
+CREATE TABLE alarm (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    holder_id uuid,
+    kind text NOT NULL,
+    severity text NOT NULL,
+    cell integer,
+    code text,
+    serial text,
+    since timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    limits jsonb NOT NULL,
+    evidence jsonb NOT NULL,
+    state text DEFAULT 'raised'::text NOT NULL,
+    raised_at timestamp with time zone NOT NULL,
+    next_repeat_at timestamp with time zone,
+    repeats integer DEFAULT 0 NOT NULL,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text,
+    closed_at timestamp with time zone,
+    closed_by text,
+    close_reason text,
+    CONSTRAINT alarm_acknowledged CHECK ((((acknowledged_at IS NULL) = (acknowledged_by IS NULL)) AND ((state <> 'raised'::text) OR (acknowledged_at IS NULL)) AND ((state <> 'acknowledged'::text) OR (acknowledged_at IS NOT NULL)))),
+    CONSTRAINT alarm_cell CHECK ((cell > 0)),
+    CONSTRAINT alarm_close_reason CHECK ((btrim(close_reason) <> ''::text)),
+    CONSTRAINT alarm_closed CHECK ((((state = 'closed'::text) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_by IS NULL)) AND ((closed_at IS NULL) = (close_reason IS NULL)))),
+    CONSTRAINT alarm_code CHECK ((btrim(code) <> ''::text)),
+    CONSTRAINT alarm_kind CHECK ((kind = ANY (ARRAY['cell_over_voltage'::text, 'cell_under_voltage'::text, 'static_imbalance'::text, 'drift'::text, 'cell_spread'::text, 'charge_temperature'::text, 'over_temperature'::text, 'temperature_spread'::text, 'thermal_runaway'::text, 'insulation'::text, 'insulation_trend'::text, 'capacity'::text, 'resistance'::text, 'standby_self_discharge'::text, 'data_stuck'::text, 'data_unit_jump'::text, 'data_clock'::text, 'data_contradiction'::text, 'data_soc'::text, 'device'::text]))),
+    CONSTRAINT alarm_of_a_device CHECK ((((kind = 'device'::text) = (code IS NOT NULL)) AND ((serial IS NULL) OR (kind = 'device'::text)))),
+    CONSTRAINT alarm_repeated_until_acknowledged CHECK (((state = 'raised'::text) = (next_repeat_at IS NOT NULL))),
+    CONSTRAINT alarm_repeats CHECK ((repeats >= 0)),
+    CONSTRAINT alarm_seen_since CHECK ((last_seen_at >= since)),
+    CONSTRAINT alarm_serial CHECK ((btrim(serial) <> ''::text)),
+    CONSTRAINT alarm_severity CHECK ((severity = ANY (ARRAY['info'::text, 'warn'::text, 'critical'::text]))),
+    CONSTRAINT alarm_state CHECK ((state = ANY (ARRAY['raised'::text, 'acknowledged'::text, 'closed'::text])))
+);
+
+CREATE TABLE alarm_limits (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    model text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    valid_from date NOT NULL,
+    limits jsonb NOT NULL,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT alarm_limits_model CHECK ((model ~ '^[0-9A-Z]{3}[PMC][A-GZ][0-9A-Z]{2}$'::text)),
+    CONSTRAINT alarm_limits_object CHECK ((jsonb_typeof(limits) = 'object'::text)),
+    CONSTRAINT alarm_limits_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT alarm_limits_version CHECK ((version > 0))
+);
+
 CREATE TABLE allocation (
     id uuid DEFAULT uuidv7() NOT NULL,
     source text NOT NULL,
@@ -949,7 +1089,17 @@ CREATE TABLE allocation_order (
     first text NOT NULL,
     kinds text[] NOT NULL,
     CONSTRAINT allocation_order_first CHECK ((first = ANY (ARRAY['due'::text, 'kind'::text]))),
-    CONSTRAINT allocation_order_kinds CHECK ((kinds <@ ARRAY['invoice'::text, 'interest'::text, 'dunning_fee'::text]))
+    CONSTRAINT allocation_order_kinds CHECK ((kinds <@ ARRAY['dunning_fee'::text, 'interest'::text, 'invoice'::text, 'fees'::text, 'usage'::text, 'rent'::text, 'sales'::text]))
+);
+
+CREATE TABLE ancillary_vat (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    from_on date NOT NULL,
+    taxed boolean NOT NULL,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT ancillary_vat_reason_not_blank CHECK ((btrim(reason) <> ''::text))
 );
 
 CREATE TABLE api_key (
@@ -1054,7 +1204,7 @@ CREATE TABLE billing_run (
     max_invoices integer DEFAULT 100000 NOT NULL,
     CONSTRAINT billing_run_finished CHECK (((finished_at IS NOT NULL) = (state = 'done'::text))),
     CONSTRAINT billing_run_max_invoices CHECK ((max_invoices > 0)),
-    CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'done'::text]))),
+    CONSTRAINT billing_run_state CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'done'::text, 'discarded'::text]))),
     CONSTRAINT billing_run_stopped CHECK (((stopped_because IS NOT NULL) = (state = 'stopped'::text)))
 );
 
@@ -1678,6 +1828,15 @@ CREATE TABLE invoice_document (
     CONSTRAINT invoice_document_sha256 CHECK ((sha256 = sha256(content)))
 );
 
+CREATE TABLE invoice_lessee (
+    invoice_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    number text NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    issued_on date NOT NULL
+);
+
 CREATE TABLE invoice_series (
     series text NOT NULL,
     year integer NOT NULL,
@@ -1972,16 +2131,71 @@ CREATE TABLE pack_return (
     CONSTRAINT pack_return_tested_capacity CHECK ((tested_capacity_mah > 0))
 );
 
+CREATE TABLE pack_session (
+    pack_id uuid NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    direction smallint NOT NULL,
+    samples integer NOT NULL,
+    charge_ah double precision NOT NULL,
+    opening_ah double precision NOT NULL,
+    sampling_ah double precision NOT NULL,
+    missing_share double precision NOT NULL,
+    before_v double precision,
+    start_v double precision NOT NULL,
+    end_v double precision NOT NULL,
+    start_a double precision NOT NULL,
+    end_a double precision NOT NULL,
+    start_soc_percent real,
+    end_soc_percent real,
+    median_a double precision NOT NULL,
+    median_temperature_c real,
+    rest_before_s double precision NOT NULL,
+    temperature_min_c real,
+    temperature_max_c real,
+    spread_median_mv real,
+    spread_max_mv real,
+    rest_after_s double precision,
+    CONSTRAINT pack_session_direction CHECK ((direction = ANY (ARRAY['-1'::integer, 1]))),
+    CONSTRAINT pack_session_ends CHECK ((ended_at > started_at))
+)
+PARTITION BY RANGE (started_at);
+
 CREATE TABLE pack_telemetry (
     pack_id uuid NOT NULL,
     latest_at timestamp with time zone NOT NULL,
-    voltage_v real NOT NULL,
-    current_a real NOT NULL,
+    voltage_v real,
+    current_a real,
     soc_percent real,
     temperature_c real,
-    unevaluated_from timestamp with time zone
+    unevaluated_from timestamp with time zone,
+    temperature_min_c real,
+    insulation_kohm real,
+    soh_percent real,
+    odometer_km real,
+    cells_mv smallint[],
+    temperatures_c real[],
+    voltage_v_at timestamp with time zone,
+    current_a_at timestamp with time zone,
+    soc_percent_at timestamp with time zone,
+    temperature_c_at timestamp with time zone,
+    temperature_min_c_at timestamp with time zone,
+    insulation_kohm_at timestamp with time zone,
+    soh_percent_at timestamp with time zone,
+    odometer_km_at timestamp with time zone,
+    cells_mv_at timestamp with time zone,
+    temperatures_c_at timestamp with time zone,
+    received_at timestamp with time zone NOT NULL,
+    online_since timestamp with time zone NOT NULL,
+    unsealed_from timestamp with time zone
 )
 WITH (fillfactor='50');
+
+CREATE TABLE pack_watch (
+    pack_id uuid NOT NULL,
+    state bytea NOT NULL,
+    watched_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE part (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -2141,6 +2355,21 @@ CREATE TABLE qualification (
     CONSTRAINT qualification_withdrawal_documented CHECK (((withdrawn_on IS NULL) = (withdrawal_document IS NULL)))
 );
 
+CREATE TABLE quarantine (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    holder_id uuid,
+    alarm_id uuid NOT NULL,
+    reason text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    released_at timestamp with time zone,
+    released_by text,
+    inspection_note text,
+    CONSTRAINT quarantine_inspection_note CHECK ((btrim(inspection_note) <> ''::text)),
+    CONSTRAINT quarantine_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT quarantine_released_after_inspection CHECK ((((released_at IS NULL) = (released_by IS NULL)) AND ((released_at IS NULL) = (inspection_note IS NULL))))
+);
+
 CREATE TABLE quote (
     id uuid DEFAULT uuidv7() NOT NULL,
     lessee_id uuid,
@@ -2156,19 +2385,55 @@ CREATE TABLE quote (
     CONSTRAINT quote_alternatives CHECK (((jsonb_array_length(alternatives) >= 1) AND (jsonb_array_length(alternatives) <= 2)))
 );
 
-CREATE TABLE reading (
+CREATE TABLE reading_chunk (
     pack_id uuid NOT NULL,
-    at timestamp with time zone NOT NULL,
-    voltage_v real NOT NULL,
-    current_a real NOT NULL,
-    soc_percent real,
-    temperature_c real,
-    CONSTRAINT reading_current CHECK (((current_a >= ('-5000'::integer)::double precision) AND (current_a <= (5000)::double precision))),
-    CONSTRAINT reading_soc CHECK (((soc_percent >= (0)::double precision) AND (soc_percent <= (100)::double precision))),
-    CONSTRAINT reading_temperature CHECK (((temperature_c >= ('-60'::integer)::double precision) AND (temperature_c <= (200)::double precision))),
-    CONSTRAINT reading_voltage CHECK (((voltage_v >= (0)::double precision) AND (voltage_v <= (2000)::double precision)))
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    readings integer NOT NULL,
+    body bytea NOT NULL,
+    CONSTRAINT reading_chunk_readings CHECK ((readings > 0)),
+    CONSTRAINT reading_chunk_within_a_day CHECK (((first_at <= last_at) AND (((first_at AT TIME ZONE 'Asia/Shanghai'::text))::date = ((last_at AT TIME ZONE 'Asia/Shanghai'::text))::date)))
 )
-PARTITION BY RANGE (at);
+PARTITION BY RANGE (first_at);
+ALTER TABLE ONLY reading_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE reading_flag (
+    pack_id uuid NOT NULL,
+    kind text NOT NULL,
+    quantity text NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    readings integer NOT NULL,
+    CONSTRAINT reading_flag_ends CHECK ((to_at >= from_at)),
+    CONSTRAINT reading_flag_kind CHECK ((kind = ANY (ARRAY['clock_ahead'::text, 'unit_jump'::text, 'stuck'::text, 'soc_contradicts_current'::text]))),
+    CONSTRAINT reading_flag_readings CHECK ((readings > 0))
+);
+
+CREATE TABLE reading_hour (
+    pack_id uuid NOT NULL,
+    hour_at timestamp with time zone NOT NULL,
+    readings integer NOT NULL,
+    voltage_v_min real,
+    voltage_v_mean real,
+    voltage_v_max real,
+    current_a_min real,
+    current_a_mean real,
+    current_a_max real,
+    soc_percent_min real,
+    soc_percent_mean real,
+    soc_percent_max real,
+    temperature_c_min real,
+    temperature_c_mean real,
+    temperature_c_max real,
+    insulation_kohm_min real,
+    insulation_kohm_mean real,
+    insulation_kohm_max real,
+    cell_mv_min real,
+    cell_mv_mean real,
+    cell_mv_max real,
+    CONSTRAINT reading_hour_readings CHECK ((readings > 0))
+)
+PARTITION BY RANGE (hour_at);
 
 CREATE TABLE receivable (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -2184,11 +2449,13 @@ CREATE TABLE receivable (
     automatic boolean DEFAULT true NOT NULL,
     changed_on date NOT NULL,
     interest_settled boolean DEFAULT false NOT NULL,
+    vat_amount bigint,
     CONSTRAINT receivable_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT receivable_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'interest'::text, 'dunning_fee'::text]))),
     CONSTRAINT receivable_not_zero CHECK ((amount <> 0)),
     CONSTRAINT receivable_of_an_invoice CHECK (((kind = 'invoice'::text) = (id = invoice_id))),
-    CONSTRAINT receivable_open CHECK (((open_amount >= LEAST(amount, (0)::bigint)) AND (open_amount <= GREATEST(amount, (0)::bigint))))
+    CONSTRAINT receivable_open CHECK (((open_amount >= LEAST(amount, (0)::bigint)) AND (open_amount <= GREATEST(amount, (0)::bigint)))),
+    CONSTRAINT receivable_vat CHECK ((((kind = 'invoice'::text) = (vat_amount IS NULL)) AND ((vat_amount >= LEAST(amount, (0)::bigint)) AND (vat_amount <= GREATEST(amount, (0)::bigint)))))
 );
 
 CREATE TABLE recycling_certificate (
@@ -2224,6 +2491,26 @@ CREATE TABLE red_letter (
     CONSTRAINT red_letter_serial CHECK ((serial ~ '^[0-9]{20}$'::text)),
     CONSTRAINT red_letter_state CHECK ((state = ANY (ARRAY['drafted'::text, 'applied'::text, 'confirmed'::text, 'refused'::text, 'lapsed'::text, 'revoked'::text, 'issued'::text]))),
     CONSTRAINT red_letter_takes_back CHECK ((net_amount < 0))
+);
+
+CREATE TABLE refund (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    payment_id uuid,
+    credit_id uuid,
+    party_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    taken_back_amount bigint GENERATED ALWAYS AS ((- amount)) STORED NOT NULL,
+    posted_on date NOT NULL,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    reverses_id uuid,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT refund_of_one_thing CHECK ((num_nonnulls(payment_id, credit_id) = 1)),
+    CONSTRAINT refund_reason_not_blank CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT refund_reference_not_blank CHECK ((btrim(reference) <> ''::text)),
+    CONSTRAINT refund_sign CHECK (((amount <> 0) AND ((amount < 0) = (reverses_id IS NOT NULL))))
 );
 
 CREATE TABLE rendered_pdf (
@@ -2271,6 +2558,19 @@ CREATE TABLE routing (
     CONSTRAINT routing_state CHECK ((state = ANY (ARRAY['reserved'::text, 'handed_over'::text, 'recycled'::text, 'released'::text])))
 );
 
+CREATE TABLE safety_hold (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    quarantine_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    batch text NOT NULL COLLATE pg_catalog."C",
+    opened_at timestamp with time zone NOT NULL,
+    released_at timestamp with time zone,
+    released_by text,
+    release_note text,
+    CONSTRAINT safety_hold_release_note CHECK ((btrim(release_note) <> ''::text)),
+    CONSTRAINT safety_hold_released CHECK ((((released_at IS NULL) = (released_by IS NULL)) AND ((released_at IS NULL) = (release_note IS NULL))))
+);
+
 CREATE TABLE site (
     id uuid DEFAULT uuidv7() NOT NULL,
     party_id uuid NOT NULL,
@@ -2300,6 +2600,16 @@ CREATE TABLE site (
     CONSTRAINT site_required_autonomy CHECK ((required_autonomy_minutes > 0)),
     CONSTRAINT site_vehicle_has_a_vin CHECK (((kind = 'vehicle'::text) = (vin IS NOT NULL))),
     CONSTRAINT site_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
+);
+
+CREATE TABLE site_device (
+    code text NOT NULL,
+    part integer NOT NULL,
+    site_id uuid NOT NULL,
+    slot integer NOT NULL,
+    CONSTRAINT site_device_code CHECK ((btrim(code) <> ''::text)),
+    CONSTRAINT site_device_part CHECK (((part >= 1) AND (part <= 250))),
+    CONSTRAINT site_device_slot CHECK (((slot >= 1) AND (slot <= 1000)))
 );
 
 CREATE TABLE site_string (
@@ -2356,6 +2666,29 @@ CREATE TABLE subject_tag (
     CONSTRAINT subject_tag_is_normal CHECK (((tag IS NFC NORMALIZED) AND ((char_length(tag) >= 1) AND (char_length(tag) <= 40))))
 );
 
+CREATE TABLE unmatched_source (
+    kind text NOT NULL,
+    value text NOT NULL,
+    part integer NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    readings bigint NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT unmatched_source_readings CHECK ((readings > 0))
+);
+
+CREATE TABLE unread_message (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    source text NOT NULL,
+    reason text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL,
+    CONSTRAINT unread_message_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT unread_message_sha256 CHECK ((sha256 = sha256(content))),
+    CONSTRAINT unread_message_size CHECK ((octet_length(content) <= 1048576))
+);
+
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_id_line UNIQUE (id, line_id);
 
@@ -2386,6 +2719,15 @@ ALTER TABLE ONLY accounting_period
 ALTER TABLE ONLY accounting_period
     ADD CONSTRAINT accounting_period_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY alarm_limits
+    ADD CONSTRAINT alarm_limits_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY alarm_limits
+    ADD CONSTRAINT alarm_limits_version_once UNIQUE (model, version);
+
+ALTER TABLE ONLY alarm
+    ADD CONSTRAINT alarm_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY allocation
     ADD CONSTRAINT allocation_identity UNIQUE (id, receivable_id, source, amount);
 
@@ -2397,6 +2739,12 @@ ALTER TABLE ONLY allocation
 
 ALTER TABLE ONLY allocation
     ADD CONSTRAINT allocation_reversed_once UNIQUE (reverses_id);
+
+ALTER TABLE ONLY ancillary_vat
+    ADD CONSTRAINT ancillary_vat_once UNIQUE (from_on);
+
+ALTER TABLE ONLY ancillary_vat
+    ADD CONSTRAINT ancillary_vat_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
@@ -2448,9 +2796,6 @@ ALTER TABLE ONLY charge_dispute
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY charge
-    ADD CONSTRAINT charge_reversed_once UNIQUE (reverses_id);
 
 ALTER TABLE ONLY clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (single);
@@ -2623,6 +2968,9 @@ ALTER TABLE ONLY invoice_delivery
 ALTER TABLE ONLY invoice_document
     ADD CONSTRAINT invoice_document_pkey PRIMARY KEY (invoice_id);
 
+ALTER TABLE ONLY invoice_lessee
+    ADD CONSTRAINT invoice_lessee_once PRIMARY KEY (lessee_id, invoice_id);
+
 ALTER TABLE ONLY invoice
     ADD CONSTRAINT invoice_pkey PRIMARY KEY (id);
 
@@ -2731,8 +3079,14 @@ ALTER TABLE ONLY pack_return
 ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY pack_session
+    ADD CONSTRAINT pack_session_once PRIMARY KEY (pack_id, started_at);
+
 ALTER TABLE ONLY pack_telemetry
     ADD CONSTRAINT pack_telemetry_pkey PRIMARY KEY (pack_id);
+
+ALTER TABLE ONLY pack_watch
+    ADD CONSTRAINT pack_watch_pkey PRIMARY KEY (pack_id);
 
 ALTER TABLE ONLY part
     ADD CONSTRAINT part_id_code UNIQUE (id, code);
@@ -2824,14 +3178,23 @@ ALTER TABLE ONLY qualification
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_one_at_a_time PRIMARY KEY (party_id, kind, valid WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY quote
     ADD CONSTRAINT quote_contract_once UNIQUE (contract_id);
 
 ALTER TABLE ONLY quote
     ADD CONSTRAINT quote_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY reading
-    ADD CONSTRAINT reading_once PRIMARY KEY (pack_id, at);
+ALTER TABLE ONLY reading_chunk
+    ADD CONSTRAINT reading_chunk_once PRIMARY KEY (pack_id, first_at);
+
+ALTER TABLE ONLY reading_flag
+    ADD CONSTRAINT reading_flag_once PRIMARY KEY (pack_id, kind, quantity, from_at);
+
+ALTER TABLE ONLY reading_hour
+    ADD CONSTRAINT reading_hour_once PRIMARY KEY (pack_id, hour_at);
 
 ALTER TABLE ONLY receivable
     ADD CONSTRAINT receivable_identity UNIQUE (id, party_id, currency);
@@ -2851,6 +3214,15 @@ ALTER TABLE ONLY red_letter
 ALTER TABLE ONLY red_letter
     ADD CONSTRAINT red_letter_serial_once UNIQUE (serial);
 
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_identity UNIQUE (id, party_id, currency, amount);
+
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_reversed_once UNIQUE (reverses_id);
+
 ALTER TABLE ONLY rendered_pdf
     ADD CONSTRAINT rendered_pdf_once PRIMARY KEY (sha256, language, template);
 
@@ -2860,8 +3232,20 @@ ALTER TABLE ONLY restatement
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY safety_hold
+    ADD CONSTRAINT safety_hold_once UNIQUE (quarantine_id, pack_id);
+
+ALTER TABLE ONLY safety_hold
+    ADD CONSTRAINT safety_hold_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_code_once UNIQUE (party_id, code);
+
+ALTER TABLE ONLY site_device
+    ADD CONSTRAINT site_device_once PRIMARY KEY (code, part);
+
+ALTER TABLE ONLY site_device
+    ADD CONSTRAINT site_device_slot_once UNIQUE (site_id, slot);
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_id_party UNIQUE (id, party_id);
@@ -2896,7 +3280,26 @@ ALTER TABLE ONLY trace_record
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY unmatched_source
+    ADD CONSTRAINT unmatched_source_once PRIMARY KEY (kind, value, part);
+
+ALTER TABLE ONLY unread_message
+    ADD CONSTRAINT unread_message_once UNIQUE (source, sha256);
+
+ALTER TABLE ONLY unread_message
+    ADD CONSTRAINT unread_message_pkey PRIMARY KEY (id);
+
 CREATE INDEX acceptance_by_pack ON acceptance USING btree (pack_id, accepted_on) INCLUDE (tested_capacity_mah);
+
+CREATE INDEX alarm_by_holder ON alarm USING btree (holder_id, id) WHERE (holder_id IS NOT NULL);
+
+CREATE INDEX alarm_by_pack ON alarm USING btree (pack_id, id);
+
+CREATE UNIQUE INDEX alarm_one_open ON alarm USING btree (pack_id, kind, cell, code, serial) NULLS NOT DISTINCT WHERE (state <> 'closed'::text);
+
+CREATE INDEX alarm_open ON alarm USING btree (severity, id) WHERE (state <> 'closed'::text);
+
+CREATE INDEX alarm_to_repeat ON alarm USING btree (next_repeat_at, id) WHERE (state = 'raised'::text);
 
 CREATE INDEX allocation_by_contract ON allocation USING btree (contract_id) WHERE (contract_id IS NOT NULL);
 
@@ -2918,7 +3321,7 @@ CREATE INDEX billing_item_by_contract ON billing_item USING btree (contract_id, 
 
 CREATE INDEX billing_item_by_invoice ON billing_item USING btree (invoice_id);
 
-CREATE INDEX billing_item_trouble ON billing_item USING btree (run_id, state) WHERE (state = ANY (ARRAY['failed'::text, 'parked'::text]));
+CREATE INDEX billing_item_trouble ON billing_item USING btree (run_id) WHERE (code IS NOT NULL);
 
 CREATE INDEX capacity_test_by_pack ON capacity_test USING btree (pack_id, id);
 
@@ -2936,13 +3339,17 @@ CREATE UNIQUE INDEX charge_fee_once ON charge USING btree (fee_id) WHERE ((rever
 
 CREATE UNIQUE INDEX charge_once ON charge USING btree (line_id, component, lower(during), revision) WHERE ((reverses_id IS NULL) AND (fee_id IS NULL));
 
+CREATE UNIQUE INDEX charge_reversed_once ON charge USING btree (reverses_id) WHERE (reverses_id IS NOT NULL);
+
 CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
 
-CREATE INDEX contract_revision_of_contract ON contract_revision USING btree (contract_id) INCLUDE (during, vat_mode, vat_percent, proration);
+CREATE INDEX contract_revision_of_contract ON contract_revision USING btree (contract_id, lower(during)) INCLUDE (during, vat_mode, vat_percent, proration, payment_days);
 
-CREATE INDEX custody_by_line ON custody USING btree (line_id) WHERE (state = 'leased'::text);
+CREATE INDEX contract_term_of_contract ON contract_term USING btree (contract_id, lower(during)) INCLUDE (during);
+
+CREATE INDEX custody_by_line ON custody USING btree (line_id, lower(during)) INCLUDE (pack_id, during) WHERE (state = 'leased'::text);
 
 CREATE INDEX custom_value_by_subject ON custom_value USING btree (subject_id);
 
@@ -3008,6 +3415,8 @@ CREATE INDEX invoice_by_run ON invoice USING btree (run_id, state);
 
 CREATE UNIQUE INDEX invoice_draft_once ON invoice USING btree (run_id, seller_id, buyer_id, currency) NULLS NOT DISTINCT WHERE ((state = 'draft'::text) AND (held_because IS NULL) AND (run_id IS NOT NULL));
 
+CREATE INDEX invoice_lessee_by_invoice ON invoice_lessee USING btree (invoice_id);
+
 CREATE UNIQUE INDEX invoice_number_once ON invoice USING btree (seller_id, number) NULLS NOT DISTINCT WHERE (number IS NOT NULL);
 
 CREATE INDEX job_run_unfinished ON job_run USING btree (as_of, job) WHERE (state = ANY (ARRAY['due'::text, 'running'::text, 'failed'::text]));
@@ -3028,7 +3437,7 @@ CREATE INDEX line_revision_by_plan ON line_revision USING btree (price_plan_vers
 
 CREATE INDEX line_revision_by_site ON line_revision USING btree (site_id, slot);
 
-CREATE INDEX line_revision_of_line ON line_revision USING btree (line_id) INCLUDE (during, site_id, rent_amount, suspended, price_plan_version_id);
+CREATE INDEX line_revision_of_line ON line_revision USING btree (line_id, lower(during)) INCLUDE (during, site_id, rent_amount, suspended, price_plan_version_id);
 
 CREATE INDEX line_revision_with_plan ON line_revision USING btree (contract_id) WHERE (price_plan_version_id IS NOT NULL);
 
@@ -3086,6 +3495,8 @@ CREATE INDEX pack_return_by_pack ON pack_return USING btree (pack_id, returned_o
 
 CREATE INDEX pack_telemetry_to_evaluate ON pack_telemetry USING btree (pack_id) WHERE (unevaluated_from IS NOT NULL);
 
+CREATE INDEX pack_telemetry_to_seal ON pack_telemetry USING btree (pack_id) WHERE (unsealed_from IS NOT NULL);
+
 CREATE INDEX part_by_code ON part USING btree (code);
 
 CREATE UNIQUE INDEX part_code_once ON part USING btree (code) WHERE (scheme = ANY (ARRAY['gbt34014'::text, 'gbt34014_cascade'::text, 'gbt45565'::text]));
@@ -3120,11 +3531,17 @@ CREATE INDEX placement_by_line ON placement USING btree (line_id);
 
 CREATE INDEX placement_by_pack ON placement USING btree (pack_id);
 
-CREATE INDEX placement_of_line ON placement USING btree (line_id) INCLUDE (pack_id, during);
+CREATE INDEX placement_of_line ON placement USING btree (line_id, lower(during)) INCLUDE (pack_id, during);
 
 CREATE INDEX posting_by_party ON posting USING btree (party_id, entry_id);
 
 CREATE UNIQUE INDEX price_index_once ON price_index USING btree (series, month) WHERE (is_current AND (NOT is_void));
+
+CREATE INDEX quarantine_by_alarm ON quarantine USING btree (alarm_id);
+
+CREATE INDEX quarantine_by_pack ON quarantine USING btree (pack_id, id);
+
+CREATE UNIQUE INDEX quarantine_one_open ON quarantine USING btree (pack_id) WHERE (released_at IS NULL);
 
 CREATE INDEX quote_by_lessee ON quote USING btree (lessee_id, id);
 
@@ -3148,6 +3565,14 @@ CREATE UNIQUE INDEX red_letter_once ON red_letter USING btree (einvoice_id, cred
 
 CREATE INDEX red_letter_waiting ON red_letter USING btree (id) WHERE ((state = 'drafted'::text) AND (batch_id IS NULL));
 
+CREATE INDEX refund_by_credit ON refund USING btree (credit_id) WHERE (credit_id IS NOT NULL);
+
+CREATE INDEX refund_by_party ON refund USING btree (party_id, id);
+
+CREATE INDEX refund_by_payment ON refund USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE UNIQUE INDEX refund_reference_once ON refund USING btree (party_id, reference) WHERE (reverses_id IS NULL);
+
 CREATE INDEX rendered_pdf_by_age ON rendered_pdf USING btree (created_at);
 
 CREATE INDEX restatement_open ON restatement USING btree (line_id) WHERE (NOT settled);
@@ -3158,13 +3583,23 @@ CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
 
 CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
 
+CREATE INDEX safety_hold_open ON safety_hold USING btree (pack_id) WHERE (released_at IS NULL);
+
 CREATE UNIQUE INDEX site_vin_once ON site USING btree (vin) WHERE (left_on IS NULL);
 
 CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
 
+CREATE INDEX unmatched_source_by_last_seen ON unmatched_source USING btree (last_seen_at DESC, kind, value, part);
+
+CREATE INDEX unread_message_by_time ON unread_message USING btree (received_at);
+
+CREATE TRIGGER alarm_limits_append_only BEFORE DELETE OR UPDATE ON alarm_limits FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER allocation_append_only BEFORE DELETE OR UPDATE ON allocation FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER allocation_counts AFTER INSERT ON allocation FOR EACH ROW EXECUTE FUNCTION count_allocation();
+
+CREATE TRIGGER ancillary_vat_append_only BEFORE DELETE OR UPDATE ON ancillary_vat FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER attachment_append_only BEFORE DELETE OR UPDATE ON attachment FOR EACH ROW EXECUTE FUNCTION refuse_change_except('removed_at', 'removed_by', 'removal_reason', 'held_sha256');
 
@@ -3210,6 +3645,10 @@ CREATE TRIGGER invoice_final_is_immutable BEFORE DELETE OR UPDATE ON invoice FOR
 
 CREATE TRIGGER invoice_final_is_owed AFTER UPDATE ON invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_receivables();
 
+CREATE TRIGGER invoice_final_names_lessees AFTER UPDATE ON invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_lessees();
+
+CREATE TRIGGER invoice_lessee_append_only BEFORE DELETE OR UPDATE ON invoice_lessee FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER invoice_sum_of_a_draft BEFORE DELETE OR UPDATE ON invoice_sum FOR EACH ROW EXECUTE FUNCTION refuse_sum_of_final_invoice();
 
 CREATE TRIGGER invoice_vat_append_only BEFORE DELETE OR UPDATE ON invoice_vat FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -3244,9 +3683,13 @@ CREATE TRIGGER outage_supersedes BEFORE INSERT ON outage FOR EACH ROW WHEN ((new
 
 CREATE TRIGGER pack_code_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_code FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
 
+CREATE TRIGGER pack_not_sold_from_quarantine BEFORE UPDATE OF state ON pack FOR EACH ROW WHEN (((new.state = 'sold'::text) AND (old.state <> 'sold'::text))) EXECUTE FUNCTION refuse_quarantined_sale();
+
 CREATE TRIGGER pack_origin_never_circular AFTER INSERT OR UPDATE ON pack_origin FOR EACH ROW WHEN ((new.origin_id IS NOT NULL)) EXECUTE FUNCTION refuse_origin_circle();
 
 CREATE TRIGGER pack_origin_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_origin FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
+
+CREATE TRIGGER pack_return_not_of_quarantined BEFORE INSERT ON pack_return FOR EACH ROW WHEN ((new.reason <> 'found'::text)) EXECUTE FUNCTION refuse_quarantined();
 
 CREATE TRIGGER part_stay_takes_code BEFORE INSERT OR UPDATE OF part_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_code_of_part();
 
@@ -3257,6 +3700,10 @@ CREATE TRIGGER payment_fixed BEFORE DELETE OR UPDATE ON payment FOR EACH ROW EXE
 CREATE TRIGGER payment_posted_in_order BEFORE UPDATE OF changed_on ON payment FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
 
 CREATE TRIGGER placement_names_holder AFTER INSERT OR DELETE OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_holder();
+
+CREATE TRIGGER placement_not_of_held BEFORE INSERT ON placement FOR EACH ROW EXECUTE FUNCTION refuse_held();
+
+CREATE TRIGGER placement_not_of_quarantined BEFORE INSERT OR UPDATE OF pack_id, site_id, slot ON placement FOR EACH ROW EXECUTE FUNCTION refuse_quarantined();
 
 CREATE TRIGGER placement_restates AFTER INSERT OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION note_stay_restated();
 
@@ -3278,6 +3725,12 @@ CREATE TRIGGER receivable_fixed BEFORE DELETE OR UPDATE ON receivable FOR EACH R
 
 CREATE TRIGGER receivable_posted_in_order BEFORE UPDATE OF changed_on ON receivable FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
 
+CREATE TRIGGER refund_append_only BEFORE DELETE OR UPDATE ON refund FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER refund_counts AFTER INSERT ON refund FOR EACH ROW EXECUTE FUNCTION count_refund();
+
+CREATE TRIGGER routing_not_of_quarantined BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN ((new.state = 'handed_over'::text)) EXECUTE FUNCTION refuse_quarantined();
+
 CREATE TRIGGER site_tenancy_append_only BEFORE DELETE OR UPDATE ON site_tenancy FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
 
 CREATE TRIGGER site_tenancy_restates AFTER INSERT ON site_tenancy FOR EACH ROW EXECUTE FUNCTION note_tenancies_restated();
@@ -3287,6 +3740,8 @@ CREATE TRIGGER site_tenancy_supersedes BEFORE INSERT ON site_tenancy FOR EACH RO
 CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER trace_record_takes_custody AFTER INSERT ON trace_record FOR EACH ROW EXECUTE FUNCTION note_custody();
+
+CREATE TRIGGER unread_message_append_only BEFORE UPDATE ON unread_message FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
@@ -3299,6 +3754,12 @@ ALTER TABLE ONLY acceptance
 
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_within_term FOREIGN KEY (contract_id, PERIOD accepted) REFERENCES contract_term(contract_id, PERIOD during);
+
+ALTER TABLE ONLY alarm
+    ADD CONSTRAINT alarm_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES party(id);
+
+ALTER TABLE ONLY alarm
+    ADD CONSTRAINT alarm_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY allocation
     ADD CONSTRAINT allocation_from_its_credit FOREIGN KEY (credit_id, party_id, currency) REFERENCES receivable(id, party_id, currency);
@@ -3507,6 +3968,12 @@ ALTER TABLE ONLY invoice_delivery
 ALTER TABLE ONLY invoice_document
     ADD CONSTRAINT invoice_document_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
 
+ALTER TABLE ONLY invoice_lessee
+    ADD CONSTRAINT invoice_lessee_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY invoice_lessee
+    ADD CONSTRAINT invoice_lessee_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
 ALTER TABLE ONLY invoice
     ADD CONSTRAINT invoice_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
 
@@ -3612,6 +4079,9 @@ ALTER TABLE ONLY pack_return
 ALTER TABLE ONLY pack_return
     ADD CONSTRAINT pack_return_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY pack_watch
+    ADD CONSTRAINT pack_watch_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY part_stay
     ADD CONSTRAINT part_stay_of_the_part FOREIGN KEY (part_id, code) REFERENCES part(id, code) ON UPDATE CASCADE;
 
@@ -3660,6 +4130,15 @@ ALTER TABLE ONLY price_plan_version
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_of_a_recycler FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY quarantine
+    ADD CONSTRAINT quarantine_alarm_id_fkey FOREIGN KEY (alarm_id) REFERENCES alarm(id);
+
+ALTER TABLE ONLY quarantine
+    ADD CONSTRAINT quarantine_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES party(id);
+
+ALTER TABLE ONLY quarantine
+    ADD CONSTRAINT quarantine_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY quote
     ADD CONSTRAINT quote_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
 
@@ -3687,6 +4166,15 @@ ALTER TABLE ONLY red_letter
 ALTER TABLE ONLY red_letter
     ADD CONSTRAINT red_letter_of_an_einvoice FOREIGN KEY (einvoice_id) REFERENCES einvoice(id);
 
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_from_its_credit FOREIGN KEY (credit_id, party_id, currency) REFERENCES receivable(id, party_id, currency);
+
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_from_its_payer FOREIGN KEY (payment_id, party_id, currency) REFERENCES payment(id, payer_id, currency);
+
+ALTER TABLE ONLY refund
+    ADD CONSTRAINT refund_reversal_mirrors FOREIGN KEY (reverses_id, party_id, currency, taken_back_amount) REFERENCES refund(id, party_id, currency, amount);
+
 ALTER TABLE ONLY restatement
     ADD CONSTRAINT restatement_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
@@ -3701,6 +4189,15 @@ ALTER TABLE ONLY routing
 
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY safety_hold
+    ADD CONSTRAINT safety_hold_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY safety_hold
+    ADD CONSTRAINT safety_hold_quarantine_id_fkey FOREIGN KEY (quarantine_id) REFERENCES quarantine(id);
+
+ALTER TABLE ONLY site_device
+    ADD CONSTRAINT site_device_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_of_a_customer FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
@@ -3751,11 +4248,25 @@ ALTER TABLE accounting_period ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY accounting_period_audit ON accounting_period FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE alarm ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY alarm_audit ON alarm FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE alarm_limits ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY alarm_limits_audit ON alarm_limits FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY alarm_own ON alarm FOR SELECT TO leasing_customer USING ((holder_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE allocation ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY allocation_audit ON allocation FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY allocation_own ON allocation FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE ancillary_vat ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY ancillary_vat_audit ON ancillary_vat FOR SELECT TO leasing_auditor USING (true);
 
 ALTER TABLE attachment ENABLE ROW LEVEL SECURITY;
 
@@ -3804,12 +4315,17 @@ ALTER TABLE charge_dispute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY charge_dispute_audit ON charge_dispute FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY charge_dispute_own ON charge_dispute FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
-   FROM charge
+   FROM (charge
+     JOIN invoice ON ((invoice.id = charge.invoice_id)))
   WHERE (charge.id = charge_dispute.charge_id))));
 
-CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING (((EXISTS ( SELECT
    FROM invoice
-  WHERE (invoice.id = charge.invoice_id))));
+  WHERE (invoice.id = charge.invoice_id))) OR ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = charge.line_id))) AND (EXISTS ( SELECT
+   FROM invoice_lessee
+  WHERE (invoice_lessee.invoice_id = charge.invoice_id))))));
 
 ALTER TABLE clock ENABLE ROW LEVEL SECURITY;
 
@@ -3973,7 +4489,13 @@ CREATE POLICY invoice_delivery_own ON invoice_delivery FOR SELECT TO leasing_cus
 
 ALTER TABLE invoice_document ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY invoice_own ON invoice FOR SELECT TO leasing_customer USING (((buyer_id = (current_setting('leasing.party'::text))::uuid) AND (state = 'final'::text)));
+ALTER TABLE invoice_lessee ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_lessee_audit ON invoice_lessee FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY invoice_lessee_own ON invoice_lessee FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY invoice_own ON invoice FOR SELECT TO leasing_customer USING (((buyer_id = (current_setting('leasing.party'::text))::uuid) AND ((state = 'final'::text) OR ((held_because IS NULL) AND (run_id = (NULLIF(current_setting('leasing.previewed_run'::text, true), ''::text))::uuid)))));
 
 ALTER TABLE invoice_sum ENABLE ROW LEVEL SECURITY;
 
@@ -4093,6 +4615,14 @@ CREATE POLICY pack_routed ON pack FOR SELECT TO leasing_recycler USING ((EXISTS 
    FROM routing
   WHERE ((routing.pack_id = pack.id) AND (routing.state <> 'released'::text)))));
 
+ALTER TABLE pack_session ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pack_session_audit ON pack_session FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY pack_session_own ON pack_session FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = pack_session.pack_id) AND (((pack_session.started_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during) AND (((pack_session.ended_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+
 ALTER TABLE pack_telemetry ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY pack_telemetry_audit ON pack_telemetry FOR SELECT TO leasing_auditor USING (true);
@@ -4100,6 +4630,8 @@ CREATE POLICY pack_telemetry_audit ON pack_telemetry FOR SELECT TO leasing_audit
 CREATE POLICY pack_telemetry_own ON pack_telemetry FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM placement
   WHERE ((placement.pack_id = pack_telemetry.pack_id) AND upper_inf(placement.during) AND (((pack_telemetry.latest_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+
+ALTER TABLE pack_watch ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE part ENABLE ROW LEVEL SECURITY;
 
@@ -4179,19 +4711,37 @@ CREATE POLICY qualification_audit ON qualification FOR SELECT TO leasing_auditor
 
 CREATE POLICY qualification_own ON qualification FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE quarantine ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY quarantine_audit ON quarantine FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY quarantine_own ON quarantine FOR SELECT TO leasing_customer USING ((holder_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE quote ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY quote_audit ON quote FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY quote_own ON quote FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
-ALTER TABLE reading ENABLE ROW LEVEL SECURITY;
+ALTER TABLE reading_chunk ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY reading_audit ON reading FOR SELECT TO leasing_auditor USING (true);
+CREATE POLICY reading_chunk_audit ON reading_chunk FOR SELECT TO leasing_auditor USING (true);
 
-CREATE POLICY reading_own ON reading FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+CREATE POLICY reading_chunk_own ON reading_chunk FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM placement
-  WHERE ((placement.pack_id = reading.pack_id) AND (((reading.at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+  WHERE ((placement.pack_id = reading_chunk.pack_id) AND (((reading_chunk.first_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
+
+ALTER TABLE reading_flag ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reading_flag_audit ON reading_flag FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE reading_hour ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reading_hour_audit ON reading_hour FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY reading_hour_own ON reading_hour FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = reading_hour.pack_id) AND (((reading_hour.hour_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
 
 ALTER TABLE receivable ENABLE ROW LEVEL SECURITY;
 
@@ -4213,6 +4763,12 @@ CREATE POLICY red_letter_own ON red_letter FOR SELECT TO leasing_customer USING 
    FROM einvoice
   WHERE (einvoice.id = red_letter.einvoice_id))));
 
+ALTER TABLE refund ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY refund_audit ON refund FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY refund_own ON refund FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE rendered_pdf ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE restatement ENABLE ROW LEVEL SECURITY;
@@ -4225,9 +4781,21 @@ CREATE POLICY routing_audit ON routing FOR SELECT TO leasing_auditor USING (true
 
 CREATE POLICY routing_own ON routing FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE safety_hold ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY safety_hold_audit ON safety_hold FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE site ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY site_audit ON site FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE site_device ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY site_device_audit ON site_device FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY site_device_own ON site_device FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM site
+  WHERE (site.id = site_device.site_id))));
 
 CREATE POLICY site_own ON site FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
@@ -4268,6 +4836,10 @@ ALTER TABLE trace_record ENABLE ROW LEVEL SECURITY;
 CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE unmatched_source ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unmatched_source_audit ON unmatched_source FOR SELECT TO leasing_auditor USING (true);
 
 GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
@@ -4320,10 +4892,17 @@ GRANT SELECT ON TABLE account TO leasing_auditor;
 
 GRANT SELECT ON TABLE accounting_period TO leasing_auditor;
 
+GRANT SELECT ON TABLE alarm TO leasing_customer;
+GRANT SELECT ON TABLE alarm TO leasing_auditor;
+
+GRANT SELECT ON TABLE alarm_limits TO leasing_auditor;
+
 GRANT SELECT ON TABLE allocation TO leasing_customer;
 GRANT SELECT ON TABLE allocation TO leasing_auditor;
 
 GRANT SELECT ON TABLE allocation_order TO leasing_auditor;
+
+GRANT SELECT ON TABLE ancillary_vat TO leasing_auditor;
 
 GRANT SELECT ON TABLE attachment TO leasing_customer;
 GRANT SELECT ON TABLE attachment TO leasing_auditor;
@@ -4429,6 +5008,9 @@ GRANT SELECT ON TABLE invoice TO leasing_auditor;
 GRANT SELECT ON TABLE invoice_delivery TO leasing_customer;
 GRANT SELECT ON TABLE invoice_delivery TO leasing_auditor;
 
+GRANT SELECT ON TABLE invoice_lessee TO leasing_customer;
+GRANT SELECT ON TABLE invoice_lessee TO leasing_auditor;
+
 GRANT SELECT ON TABLE invoice_series TO leasing_auditor;
 
 GRANT SELECT ON TABLE invoice_sum TO leasing_customer;
@@ -4478,6 +5060,9 @@ GRANT SELECT ON TABLE pack_origin TO leasing_auditor;
 GRANT SELECT ON TABLE pack_return TO leasing_customer;
 GRANT SELECT ON TABLE pack_return TO leasing_auditor;
 
+GRANT SELECT ON TABLE pack_session TO leasing_customer;
+GRANT SELECT ON TABLE pack_session TO leasing_auditor;
+
 GRANT SELECT ON TABLE pack_telemetry TO leasing_customer;
 GRANT SELECT ON TABLE pack_telemetry TO leasing_auditor;
 
@@ -4514,11 +5099,19 @@ GRANT SELECT ON TABLE price_plan_version TO leasing_auditor;
 GRANT SELECT ON TABLE qualification TO leasing_recycler;
 GRANT SELECT ON TABLE qualification TO leasing_auditor;
 
+GRANT SELECT ON TABLE quarantine TO leasing_customer;
+GRANT SELECT ON TABLE quarantine TO leasing_auditor;
+
 GRANT SELECT ON TABLE quote TO leasing_customer;
 GRANT SELECT ON TABLE quote TO leasing_auditor;
 
-GRANT SELECT ON TABLE reading TO leasing_customer;
-GRANT SELECT ON TABLE reading TO leasing_auditor;
+GRANT SELECT ON TABLE reading_chunk TO leasing_customer;
+GRANT SELECT ON TABLE reading_chunk TO leasing_auditor;
+
+GRANT SELECT ON TABLE reading_flag TO leasing_auditor;
+
+GRANT SELECT ON TABLE reading_hour TO leasing_customer;
+GRANT SELECT ON TABLE reading_hour TO leasing_auditor;
 
 GRANT SELECT ON TABLE receivable TO leasing_customer;
 GRANT SELECT ON TABLE receivable TO leasing_auditor;
@@ -4529,13 +5122,21 @@ GRANT SELECT ON TABLE recycling_certificate TO leasing_auditor;
 GRANT SELECT ON TABLE red_letter TO leasing_customer;
 GRANT SELECT ON TABLE red_letter TO leasing_auditor;
 
+GRANT SELECT ON TABLE refund TO leasing_customer;
+GRANT SELECT ON TABLE refund TO leasing_auditor;
+
 GRANT SELECT ON TABLE restatement TO leasing_auditor;
 
 GRANT SELECT ON TABLE routing TO leasing_recycler;
 GRANT SELECT ON TABLE routing TO leasing_auditor;
 
+GRANT SELECT ON TABLE safety_hold TO leasing_auditor;
+
 GRANT SELECT ON TABLE site TO leasing_customer;
 GRANT SELECT ON TABLE site TO leasing_auditor;
+
+GRANT SELECT ON TABLE site_device TO leasing_customer;
+GRANT SELECT ON TABLE site_device TO leasing_auditor;
 
 GRANT SELECT ON TABLE site_string TO leasing_customer;
 GRANT SELECT ON TABLE site_string TO leasing_auditor;
@@ -4547,3 +5148,5 @@ GRANT SELECT ON TABLE subject TO leasing_customer;
 GRANT SELECT ON TABLE subject TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject_tag TO leasing_auditor;
+
+GRANT SELECT ON TABLE unmatched_source TO leasing_auditor;
