@@ -12,7 +12,7 @@ from leasing.kit.rows import convert_all
 # state of charge lies within its margin; what is above the depth counts.
 PACKS = """
 standing AS (
-  SELECT position.site_id,
+  SELECT placement.site_id,
          placement.line_id,
          pack.id AS pack_id,
          pack.rated_voltage_mv,
@@ -32,10 +32,7 @@ standing AS (
          test.accepted_on,
          test.tested_capacity_mah
     FROM placement
-    JOIN line_revision AS position
-      ON position.line_id = placement.line_id
-     AND position.during @> $1::date
-    JOIN site ON site.id = position.site_id
+    JOIN site ON site.id = placement.site_id
     JOIN pack ON pack.id = placement.pack_id
     LEFT JOIN pack_telemetry AS telemetry ON telemetry.pack_id = pack.id
     LEFT JOIN unnest($10::text[], $11::float8[]) AS margin (chemistry, points)
