@@ -15,6 +15,7 @@ from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
+from jobs.cli_gateways import gateway_group
 from jobs.shell import database, run, say, server
 from leasing.kit.settings import read as read_settings
 
@@ -41,6 +42,7 @@ main.add_command(contract)
 main.add_command(period)
 main.add_command(einvoice)
 main.add_command(decode)
+main.add_command(gateway_group)
 
 
 @main.command()

@@ -58,6 +58,7 @@ from leasing.receivables import model as receivables_model
 from leasing.receivables import terms_api
 from leasing.sheets import api as sheets
 from leasing.sites import api as sites
+from leasing.sites import devices as sites_devices
 from leasing.sites import service as sites_service
 from leasing.system import api as system
 from leasing.system import status
@@ -71,6 +72,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
+    **sites_devices.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,
     **contracts_model.CONSTRAINTS,
     **annotations_model.CONSTRAINTS,

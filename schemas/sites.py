@@ -118,3 +118,30 @@ class StringView(Outgoing, frozen=True):
 class StringsView(Outgoing, frozen=True):
     site_id: UUID
     strings: list[StringView]
+
+
+class SiteDevicePut(Incoming, frozen=True, kw_only=True):
+    """A device of the site's supervision unit, and the slot whose pack it speaks of."""
+
+    code: Code
+    """As the supervision unit numbers it: 14 digits by the B-interface."""
+    part: Annotated[int, Meta(ge=1, le=250)] = 1
+    """Which battery of several behind one device."""
+    slot: Slot
+
+
+class SiteDevicesPut(Incoming, frozen=True):
+    """All devices of a site. One that is not named is no longer there."""
+
+    devices: Annotated[list[SiteDevicePut], Meta(max_length=1000)]
+
+
+class SiteDeviceView(Outgoing, frozen=True):
+    code: str
+    part: int
+    slot: int
+
+
+class SiteDevicesView(Outgoing, frozen=True):
+    site_id: UUID
+    devices: list[SiteDeviceView]

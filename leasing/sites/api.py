@@ -11,9 +11,18 @@ from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_editing, when_posting, when_putting, when_reading
 from leasing.kit.rows import convert_all
-from leasing.sites import cabinets, service, store
+from leasing.sites import cabinets, devices, service, store
 from schemas.batches import BatchView
-from schemas.sites import SiteBatch, SiteCreate, SitePatch, SiteView, StringsPut, StringsView
+from schemas.sites import (
+    SiteBatch,
+    SiteCreate,
+    SiteDevicesPut,
+    SiteDevicesView,
+    SitePatch,
+    SiteView,
+    StringsPut,
+    StringsView,
+)
 
 
 @post("/sites", responses=when_posting())
@@ -87,4 +96,34 @@ async def put_strings(
     return StringsView(site_id=site_id, strings=made)
 
 
-HANDLERS = [create_site, create_sites, list_sites, get_site, change_site, get_strings, put_strings]
+@get(
+    "/sites/{site_id:uuid}/devices",
+    opt={"access": CUSTOMERS},
+    responses=when_reading(404),
+)
+async def get_devices(tx: Tx, site_id: FromPath[UUID]) -> SiteDevicesView:
+    """The devices of a site's supervision unit, by code, and the slots they speak of."""
+    return SiteDevicesView(site_id=site_id, devices=await devices.of_site(tx, site_id))
+
+
+@put("/sites/{site_id:uuid}/devices", responses=when_putting(404, 409))
+async def put_devices(
+    tx: Tx, caller: By, now: Now, site_id: FromPath[UUID], data: JSONBody[SiteDevicesPut]
+) -> SiteDevicesView:
+    """Say which slot each device speaks of, for the whole site at once. What a device reports from
+    now on is of the pack that stands in its slot."""
+    made = await devices.put(tx, site_id, data, by=str(caller), now=now)
+    return SiteDevicesView(site_id=site_id, devices=made)
+
+
+HANDLERS = [
+    create_site,
+    create_sites,
+    list_sites,
+    get_site,
+    change_site,
+    get_strings,
+    put_strings,
+    get_devices,
+    put_devices,
+]

@@ -92,6 +92,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "site.created": ("Site {code} was entered", "录入站址 {code}"),
     "site.changed": ("The site was changed", "修改站址"),
     "site.strings_changed": ("The cabinet strings were changed", "修改电池组串"),
+    "site.devices_changed": ("The monitoring devices were changed", "修改监控设备"),
     "site.outage": (
         "The site was without service until {to_at} ({cause})",
         "站址服务中断至 {to_at}({cause})",

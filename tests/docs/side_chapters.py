@@ -289,6 +289,10 @@ async def the_next_lease(
     path = f"/v1/sites/{tower['id']}/strings"
     await staff.put("four slots on one bus", path, hanging)
     await customer.get("how slots hang together", path)
+    path = f"/v1/sites/{tower['id']}/devices"
+    spoken_of = {"devices": [{"code": "41010043200001", "slot": 1}]}
+    await staff.put("which slot a monitoring device speaks of", path, spoken_of)
+    await customer.get("the devices of a site", path)
     line = {"site_id": tower["id"], "rated_capacity_mah": 100_000, "rent_amount": 31_000}
     terms = {
         "number": "ZZ-2026-0031",
