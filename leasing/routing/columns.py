@@ -15,7 +15,7 @@ from leasing.routing.model import PRICE_OF_NO_ROOM, Instance, Ints, digest, inst
 from leasing.routing.pricing import Pairs, Pricer, joined, pricer
 
 START = 12
-"""Arcs of a class to begin with: its best by value − price."""
+"""Arcs of a class to begin with, good by value − price."""
 FIRST_ADDED = 6
 MOST_ADDED = 96
 MAX_ROUNDS = 60
@@ -101,7 +101,7 @@ def scattered(rows: Ints) -> Ints:
 
 
 def generate(ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int) -> Relaxed:
-    arcs = ask.best(prices, part.rows, START)
+    arcs = ask.good(prices, part.rows, START)
     adding = np.full(classes, FIRST_ADDED)
     for turn in range(1, rounds + 1):
         kg, held, prices = send(part, arcs)
@@ -128,7 +128,7 @@ def missing(ask: Pricer, rows: Ints, prices: Ints, gain: Ints, adding: Ints) -> 
     found = []
     for many in np.unique(adding[rows]):
         some = rows[adding[rows] == many]
-        found.append(ask.best(prices, some, int(many), gain[some]))
+        found.append(ask.better(prices, some, int(many), gain[some]))
     more = joined(found)
     short = np.unique(more.row)
     adding[short] = np.minimum(2 * adding[short], MOST_ADDED)

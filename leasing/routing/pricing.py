@@ -1,12 +1,11 @@
 """The best outlets of a class at given prices of space, over all pairs, exactly.
 
-On a map most outlets need not be looked at one pack at a time. Classes that ask the same question
-and lie in one cell of a grid form a block. Of an outlet's value for the cell's middle, a class's
-differs by no more than the freight over the cell's radius; so whatever is further than that below
-the best can be left out for the whole block. What remains is computed in full.
+On a map few pairs need to be computed in full. Outlets are taken from the highest offer − price
+down, and no further than where even free carriage would not make one good enough. Of the others
+the straight chord through the earth, which needs no trigonometry and is never longer than the
+road, tells most that they are too far; what remains is computed as `model` says.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +24,14 @@ from leasing.routing.model import (
     Table,
 )
 
-CELL = 25_000
-"""Side of a cell of the grid, 0.00001 degrees: at most 20 km from its middle."""
+CELL = 100_000
+"""Side of a cell of the grid, 0.00001 degrees."""
+TRIED = 3
+"""So many times the arcs that a class begins with are tried."""
+ROWS = 64
+"""Classes looked at together."""
+MANY = 2
+"""Of so many times the arcs wanted, the most promising are computed in full."""
 TABLE_BLOCK = 1 << 22
 """Pairs of a table looked at in one go."""
 NONE = np.int64(-(2**62))
@@ -49,9 +54,13 @@ class Pricer(Protocol):
         """The value of each pair (rows[k], columns[k])."""
         ...
 
-    def best(self, prices: Ints, rows: Ints, keep: int, above: Ints | None = None) -> Pairs:
-        """For each row the `keep` permitted outlets of highest value − price, of equal ones the
-        first; with `above`, only those for which value − price is above the row's."""
+    def good(self, prices: Ints, rows: Ints, keep: int) -> Pairs:
+        """For each row `keep` permitted outlets of high value − price; not always the highest."""
+        ...
+
+    def better(self, prices: Ints, rows: Ints, keep: int, above: Ints) -> Pairs:
+        """For each row permitted outlets with a value − price above the row's: `keep` at most, and
+        none only when there is none."""
         ...
 
 
@@ -59,17 +68,13 @@ def pricer(instance: Instance) -> Pricer:
     return TablePricer(instance) if isinstance(instance, Table) else NetworkPricer(instance)
 
 
-def top(reduced: Ints, columns: Ints, keep: int, above: Ints) -> tuple[Ints, Ints]:
-    """Positions (row, column) of the best of each row of a block, ties by outlet."""
-    width = reduced.shape[1]
-    ranked = reduced * (1 << 21) - columns
-    if width > keep:
-        part = np.argpartition(ranked, width - keep, axis=1)[:, width - keep :]
-    else:
-        part = np.broadcast_to(np.arange(width), reduced.shape)
-    taken = np.take_along_axis(reduced, part, axis=1)
-    line, place = np.nonzero((taken > above[:, None]) & (taken > NONE >> 22))
-    return line, part[line, place]
+def top(pairs: Pairs, reduced: Ints, keep: int) -> Pairs:
+    """The best `keep` pairs of each row, ties by outlet."""
+    order = np.lexsort((pairs.column, -reduced, pairs.row))
+    row = pairs.row[order]
+    first = np.searchsorted(row, row, "left")
+    kept = order[np.arange(len(row)) - first < keep]
+    return Pairs(pairs.row[kept], pairs.column[kept], pairs.value[kept])
 
 
 def joined(found: list[Pairs]) -> Pairs:
@@ -90,16 +95,22 @@ class TablePricer:
     def values(self, rows: Ints, columns: Ints) -> Ints:
         return self.table.value[rows, columns].astype(np.int64)
 
-    def best(self, prices: Ints, rows: Ints, keep: int, above: Ints | None = None) -> Pairs:
-        floor = np.full(len(rows), NONE) if above is None else above
+    def good(self, prices: Ints, rows: Ints, keep: int) -> Pairs:
+        return self.better(prices, rows, keep, np.full(len(rows), NONE))
+
+    def better(self, prices: Ints, rows: Ints, keep: int, above: Ints) -> Pairs:
         step = max(1, TABLE_BLOCK // max(1, len(prices)))
-        columns = np.arange(len(prices))
         found = []
         for first in range(0, len(rows), step):
             some = rows[first : first + step]
             value = self.table.value[some].astype(np.int64)
-            reduced = np.where(value > FORBIDDEN, value - prices, NONE >> 22)
-            line, column = top(reduced, columns, keep, floor[first : first + step])
+            reduced = np.where(value > FORBIDDEN, value - prices, NONE)
+            if reduced.shape[1] > keep:
+                # Of equal ones the first: outlets make what is ranked distinct.
+                ranked = np.maximum(reduced, -(2**40)) * (1 << 21) - np.arange(len(prices))
+                least = np.partition(ranked, -keep, axis=1)[:, -keep]
+                reduced = np.where(ranked >= least[:, None], reduced, NONE)
+            line, column = np.nonzero(reduced > above[first : first + step, None])
             found.append(Pairs(some[line], column, value[line, column]))
         return joined(found)
 
@@ -127,68 +138,100 @@ class NetworkPricer:
         self.groups, self.group = groups(network)
         self.offers = np.stack([offers(network, g) for g in self.groups])
         self.cells = cells(network.at)
-        # Freight of 100 m of a straight line, millionths of 0.0001 CNY/kg.
+        # Freight of a kilogram over 100 m of a straight line, millionths of 0.0001 CNY.
         self.rate = network.freight * network.circuity_percent
+        self.per_km = [float(self.rate[hazard]) / 1e5 for _, hazard, _, _ in self.groups]
 
     def values(self, rows: Ints, columns: Ints) -> Ints:
-        chord = np.linalg.norm(self.points[rows] - self.outlets[columns], axis=-1)
-        offer = self.offers[self.group[rows], columns]
-        value = offer - self.carriage(self.rate[self.network.hazard[rows]], chord)
-        return np.where(offer > FORBIDDEN, value, FORBIDDEN)
-
-    def carriage(self, rate: Ints | int, chord: Floats) -> Ints:
+        chord = np.sqrt(((self.points[rows] - self.outlets[columns]) ** 2).sum(axis=-1))
         hundreds = np.rint(10 * arc_km(chord)).astype(np.int64)
-        carried: Ints = (rate * hundreds + 500_000) // 1_000_000
-        return carried
+        freight = (self.rate[self.network.hazard[rows]] * hundreds + 500_000) // 1_000_000
+        offer = self.offers[self.group[rows], columns]
+        return np.where(offer > FORBIDDEN, offer - freight, FORBIDDEN)
 
-    def best(self, prices: Ints, rows: Ints, keep: int, above: Ints | None = None) -> Pairs:
-        floor = np.full(len(rows), NONE) if above is None else above
-        base = np.where(
-            (self.offers > FORBIDDEN) & (prices < PRICE_OF_NO_ROOM),
-            (self.offers - prices).astype(np.float64),
-            -np.inf,
-        )
+    def base(self, group: int, prices: Ints) -> tuple[Ints, Floats]:
+        """The outlets permitted to a group, and offer − price of each."""
+        there = np.flatnonzero((self.offers[group] > FORBIDDEN) & (prices < PRICE_OF_NO_ROOM))
+        return there, (self.offers[group][there] - prices[there]).astype(np.float64)
+
+    def good(self, prices: Ints, rows: Ints, keep: int) -> Pairs:
+        """The best for the class among those that are best for the middle of its cell."""
         found = []
-        for some, middle, radius in self.blocks(rows):
-            straight = arc_km(np.sqrt(((self.outlets - middle) ** 2).sum(axis=1)))
-            for members in by_key(self.group[rows[some]]):
-                inside = some[members]
-                group = int(self.group[rows[inside[0]]])
-                per_km = self.rate[self.groups[group][1]] / 1e5
-                score = base[group] - per_km * straight
-                # Twice half a unit of rounding, and 50 m of it.
-                slack = per_km * (radius + 0.1) + 2
-                least = floor[inside].min() - slack
-                if above is None:
-                    if keep < len(score):
-                        kth = np.partition(score, len(score) - keep)[len(score) - keep]
-                        least = max(least, kth - 2 * slack)
-                    least = max(least, -1e18)
-                near = np.flatnonzero(score > least)
-                if len(near):
-                    found.append(
-                        self.exact(prices, rows[inside], floor[inside], near, group, keep)
-                    )
+        for members in by_key(self.group[rows]):
+            group = int(self.group[rows[members[0]]])
+            there, base = self.base(group, prices)
+            tried = min(TRIED * keep, len(there))
+            if not tried:
+                continue
+            outlets = self.outlets[there]
+            for some in by_key(self.cells[rows[members]]):
+                inside = rows[members[some]]
+                apart = outlets - self.points[inside].mean(axis=0)
+                chord = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+                score = base - self.per_km[group] * EARTH_RADIUS_KM * chord
+                near = there[np.argpartition(score, -tried)[-tried:]]
+                row, column = np.repeat(inside, len(near)), np.tile(near, len(inside))
+                pairs = Pairs(row, column, self.values(row, column))
+                found.append(top(pairs, pairs.value - prices[column], keep))
         return joined(found)
 
-    def exact(
-        self, prices: Ints, rows: Ints, floor: Ints, near: Ints, group: int, keep: int
-    ) -> Pairs:
-        apart = self.points[rows][:, None, :] - self.outlets[near][None, :, :]
-        chord = np.sqrt((apart**2).sum(axis=2))
-        rate = int(self.rate[self.groups[group][1]])
-        value = self.offers[group][near] - self.carriage(rate, chord)
-        line, place = top(value - prices[near], near, keep, floor)
-        return Pairs(rows[line], near[place], value[line, place])
+    def better(self, prices: Ints, rows: Ints, keep: int, above: Ints) -> Pairs:
+        found = []
+        for members in by_key(self.group[rows]):
+            group = int(self.group[rows[members[0]]])
+            there, base = self.base(group, prices)
+            order = np.argsort(-base, kind="stable")
+            there, base = there[order], base[order]
+            # Classes that look equally far down stand together.
+            members = members[np.argsort(above[members], kind="stable")]
+            for first in range(0, len(members), ROWS):
+                some = members[first : first + ROWS]
+                floors = above[some]
+                upper = self.at_most(group, there, base, rows[some], floors)
+                found.append(self.exact(prices, there, upper, rows[some], floors, keep))
+        return joined(found)
 
-    def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Floats, float]]:
-        """Positions in `rows` of one cell, a point amid them and how far they are from it, km."""
-        for some in by_key(self.cells[rows]):
-            points = self.points[rows[some]]
-            middle = points.mean(axis=0)
-            middle /= np.linalg.norm(middle)
-            radius = arc_km(np.linalg.norm(points - middle, axis=1).max())
-            yield some, middle, float(radius)
+    def at_most(
+        self, group: int, there: Ints, base: Floats, rows: Ints, above: Ints
+    ) -> Floats:
+        """What value − price − above is at most, of classes × the best outlets: the others have
+        none above 0."""
+        # Rounding may add half of 0.0001 CNY/kg, and the freight of 50 m. The chord is off by
+        # 0.2 m at most, which 10 m more make up for.
+        per_km = self.per_km[group]
+        floors = above - (1 + 0.06 * per_km)
+        wide = int(np.searchsorted(-base, -floors.min()))
+        chord = self.points[rows] @ self.outlets[there[:wide]].T
+        np.multiply(chord, -2, out=chord)
+        chord += 2
+        np.maximum(chord, 0, out=chord)
+        np.sqrt(chord, out=chord)
+        chord *= -per_km * EARTH_RADIUS_KM
+        chord += base[:wide]
+        chord -= floors[:, None]
+        return chord
+
+    def exact(
+        self, prices: Ints, there: Ints, upper: Floats, rows: Ints, above: Ints, keep: int
+    ) -> Pairs:
+        """All pairs above, of a class with many those that promise most."""
+        hopeful = upper > 0
+        many = hopeful.sum(axis=1) > MANY * keep
+        if many.any():
+            least = np.partition(upper[many], -MANY * keep, axis=1)[:, -MANY * keep]
+            hopeful[many] &= upper[many] >= least[:, None]
+        line, place = np.nonzero(hopeful)
+        row, column = rows[line], there[place]
+        value = self.values(row, column)
+        over = value - prices[column] > above[line]
+        pairs = Pairs(row[over], column[over], value[over])
+        pairs = top(pairs, pairs.value - prices[pairs.column], keep)
+        short = np.flatnonzero(many & ~np.isin(rows, pairs.row))
+        if len(short):
+            # What promised most kept nothing: look at all there is.
+            rest = self.exact(prices, there, upper[short], rows[short], above[short], len(there))
+            pairs = joined([pairs, rest])
+        return pairs
 
 
 def by_key(keys: Ints) -> list[Ints]:
