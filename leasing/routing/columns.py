@@ -12,13 +12,16 @@ import numpy as np
 
 from leasing.routing import flow
 from leasing.routing.model import PRICE_OF_NO_ROOM, Instance, Ints, digest, instance_digest
-from leasing.routing.pricing import Pairs, Pricer, joined, pricer
+from leasing.routing.pricing import Pairs, Pricer, joined, pricer, top
 
-START = 12
+START = 10
 """Arcs of a class to begin with, good by value − price."""
 FIRST_ADDED = 6
 MOST_ADDED = 96
 MAX_ROUNDS = 60
+FORGETTING_ROUNDS = 6
+"""So long arcs that are of no use are left out again, and a class keeps at most:"""
+KEPT = 24
 SAMPLES = (64, 16, 4)
 """One class in so many is in a sample; smaller samples than this are not worth it:"""
 LEAST_SAMPLE = 200
@@ -112,8 +115,17 @@ def generate(ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int) -
             held_kg = np.zeros(classes, dtype=np.int64)
             held_kg[part.rows] = held
             return Relaxed(arcs, kg, held_kg, prices, value, turn)
+        if turn <= FORGETTING_ROUNDS:
+            arcs = useful(arcs, kg, gain, prices)
         arcs = joined([arcs, more])
     raise NotSettled(f"no end after {rounds} rounds")
+
+
+def useful(arcs: Pairs, kg: Ints, gain: Ints, prices: Ints) -> Pairs:
+    """Arcs that carry something, and of each class the others that come nearest to it."""
+    lost = gain[arcs.row] - (arcs.value - prices[arcs.column])
+    kept = top(arcs, np.where(kg > 0, PRICE_OF_NO_ROOM, -lost), KEPT)
+    return joined([kept])
 
 
 def gains(part: Part, arcs: Pairs, prices: Ints, classes: int) -> Ints:

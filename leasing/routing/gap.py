@@ -6,12 +6,15 @@ what each job takes of each agent, and the capacities; whole numbers, in any num
 
 HiGHS does the search. It is helped by the prices of the linear relaxation: they bound every
 assignment from below (in whole numbers, without trust in the solver), so that first only pairs
-that look good are searched, and then, with what was found, all that could still be better.
+that look good are searched. What was found is then mended: a few agents at a time give all their
+jobs out among themselves anew, as well as can be (large neighbourhood search). At last all pairs
+are searched that could still be better.
 """
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +30,12 @@ FINE = 1 << 20
 CORE_PER_JOB = 6
 """Pairs of each job that are searched first, on the average."""
 CORE_SHARE = 0.5
-"""Of the time."""
+MENDING_SHARE = 0.6
+"""Of the time that is then left."""
+MENDED_JOBS = 60
+"""Jobs given out anew in one go, to begin with."""
+MENDING_SECONDS = 2.0
+QUICK_SECONDS = 0.25
 
 
 class BadAssignmentFile(DomainError):
@@ -124,6 +132,8 @@ def solve(gap: Gap, seconds: float) -> Assignment:
     if core.sum() < fits.sum():
         half = CORE_SHARE * (until - time.monotonic())
         best, _ = search(gap, core, None, half)
+    if best is not None:
+        best = mended(gap, best, bound, MENDING_SHARE * (until - time.monotonic()))
     if best is None or worth(gap, best) > bound:
         hopeful = fits if best is None else fits & could_be_better(gap, prices, best)
         found, proven = search(gap, hopeful, best, until - time.monotonic())
@@ -133,6 +143,45 @@ def solve(gap: Gap, seconds: float) -> Assignment:
     if best is None:
         raise NoAssignment(f"none was found in {seconds:g} s, or there is none")
     return Assignment(best, worth(gap, best), bound)
+
+
+def mended(gap: Gap, agent: Ints, bound: int, seconds: float) -> Ints:
+    """An assignment no worse, with which no few agents could do better that were tried. Which are
+    tried is drawn from a fixed seed."""
+    until = time.monotonic() + seconds
+    random, jobs = Random(len(agent)), MENDED_JOBS
+    agents = len(gap.capacity)
+    value = worth(gap, agent)
+    while value > bound and (left := until - time.monotonic()) > 0:
+        many = min(agents, max(2, round(jobs * agents / len(agent))))
+        began = time.monotonic()
+        found = given_out_anew(gap, agent, drawn(random, agents, many), min(left, MENDING_SECONDS))
+        spent = time.monotonic() - began
+        if found is not None and worth(gap, found) <= value:
+            agent, value = found, worth(gap, found)
+        # As many as can be settled in a moment.
+        jobs = max(10, min(len(agent), round(jobs * (1.1 if spent < QUICK_SECONDS else 0.85))))
+    return agent
+
+
+def drawn(random: Random, agents: int, many: int) -> Ints:
+    order = sorted(range(agents), key=lambda _: random.random())
+    return np.array(sorted(order[:many]), dtype=np.int64)
+
+
+def given_out_anew(gap: Gap, agent: Ints, some: Ints, seconds: float) -> Ints | None:
+    """The jobs of some agents given out among these."""
+    jobs = np.flatnonzero(np.isin(agent, some))
+    if not len(jobs):
+        return None
+    part = Gap(gap.cost[np.ix_(some, jobs)], gap.needs[np.ix_(some, jobs)], gap.capacity[some])
+    start = np.searchsorted(some, agent[jobs])
+    found, _ = search(part, part.needs <= part.capacity[:, None], start, seconds)
+    if found is None:
+        return None
+    result = agent.copy()
+    result[jobs] = some[found]
+    return result
 
 
 def better(gap: Gap, one: Ints | None, other: Ints | None) -> Ints | None:

@@ -39,6 +39,8 @@ PACKING = (1_200, 6_500, 21_000)
 """By hazard, 0.0001 CNY/kg."""
 CIRCUITY_PERCENT = 130
 HOLD = -15_000
+FREE_SHARE = {"collecting": (0.3, 0.9), "concentrated": (0.02, 0.24)}
+"""Of the limit, in all some 34,000 t."""
 SINGLE_LOAD_KG = {"collecting": 600, "concentrated": 5_000}
 
 TOWER_KG = (38, 42, 46, 50, 58)
@@ -98,7 +100,7 @@ def outlet_side(random: Random) -> tuple[Network, tuple[str, ...]]:
         dispositions=nothing,
         outlets=places([(one.longitude, one.latitude) for one in country.outlets]),
         free_kg=whole(
-            [int(one.store_limit_kg * (0.05 + 0.4 * random.random())) for one in country.outlets]
+            [round(one.store_limit_kg * between(random, FREE_SHARE[one.kind])) for one in country.outlets]
         ),
         closed=whole(closed),
         takes_chemistries=whole([bits(CHEMISTRIES, one.chemistries) for one in country.outlets]),
@@ -154,6 +156,10 @@ def scattered(random: Random, unit: Prefecture) -> tuple[int, int]:
     reach, angle = 60 / outlets.KM_PER_DEGREE * random.random(), 2 * pi * random.random()
     east = reach * cos(angle) / cos(radians(unit.latitude))
     return round(1e5 * (unit.longitude + east)), round(1e5 * (unit.latitude + reach * sin(angle)))
+
+
+def between(random: Random, ends: tuple[float, float]) -> float:
+    return ends[0] + (ends[1] - ends[0]) * random.random()
 
 
 def gauss(random: Random) -> float:
