@@ -139,10 +139,10 @@ def haversine(one: Network, rows: Ints, columns: Ints) -> Floats:
     north = one.at.latitude[rows] * to_radians
     south = one.outlets.latitude[columns] * to_radians
     east = (one.at.longitude[rows] - one.outlets.longitude[columns]) * to_radians
-    return (
-        np.sin((north - south) / 2) ** 2
-        + np.cos(north) * np.cos(south) * np.sin(east / 2) ** 2
+    half: Floats = (
+        np.sin((north - south) / 2) ** 2 + np.cos(north) * np.cos(south) * np.sin(east / 2) ** 2
     )
+    return half
 
 
 def freight(one: Network, h: Floats, rate: Ints | int) -> Ints:

@@ -73,9 +73,7 @@ def solve(arcs: Arcs) -> Flow:
     return Flow(flow, potential)
 
 
-def simplex(
-    supply: Ints, start: Ints, end: Ints, capacity: Ints, cost: Ints
-) -> tuple[Ints, Ints]:
+def simplex(supply: Ints, start: Ints, end: Ints, capacity: Ints, cost: Ints) -> tuple[Ints, Ints]:
     """pylmcf: arcs sorted by start and end, no cost below 0, loops left out."""
     import pylmcf
 
@@ -115,8 +113,11 @@ def check(arcs: Arcs) -> None:
 def bound_on_flow(arcs: Arcs) -> int:
     """No arc of a flow without cycles of endless capacity carries more."""
     finite = arcs.capacity < UNBOUNDED
-    return 1 + int(np.abs(arcs.supply).sum()) + sum(map(int, arcs.capacity[finite])) + sum(
-        map(int, arcs.low)
+    return (
+        1
+        + int(np.abs(arcs.supply).sum())
+        + sum(map(int, arcs.capacity[finite]))
+        + sum(map(int, arcs.low))
     )
 
 

@@ -200,9 +200,7 @@ def could_be_better(gap: Gap, prices: Ints, agent: Ints) -> Flags:
     """Pairs that an assignment cheaper than this one may hold, and the pairs of this one."""
     _, above = lower_bound(gap, prices)
     least = (gap.cost * FINE + prices[:, None] * gap.needs).min(axis=0)
-    slack = (worth(gap, agent) - 1) * FINE - (
-        int(least.sum()) - int((prices * gap.capacity).sum())
-    )
+    slack = (worth(gap, agent) - 1) * FINE - (int(least.sum()) - int((prices * gap.capacity).sum()))
     may: Flags = above <= slack
     may[agent, np.arange(len(agent))] = True
     return may
@@ -229,7 +227,7 @@ def model(gap: Gap, allowed: Flags, whole: bool) -> tuple["Highs", Ints, Ints]:
     lp.a_matrix_.value_ = np.stack([np.ones(len(agent)), needs], axis=1).ravel()
     if whole:
         lp.integrality_ = [highspy.HighsVarType.kInteger] * len(agent)
-    highs = highspy.Highs()
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)
     highs.passModel(lp)
     return highs, agent, job
@@ -245,12 +243,11 @@ def capacity_prices(gap: Gap, fits: Flags, seconds: float) -> Ints:
     if not solution.dual_valid:
         return np.zeros(len(gap.capacity), dtype=np.int64)
     dual: Floats = -np.array(solution.row_dual[n:], dtype=np.float64)
-    return np.rint(np.maximum(dual, 0) * FINE).astype(np.int64)
+    prices: Ints = np.rint(np.maximum(dual, 0) * FINE).astype(np.int64)
+    return prices
 
 
-def search(
-    gap: Gap, allowed: Flags, start: Ints | None, seconds: float
-) -> tuple[Ints | None, int]:
+def search(gap: Gap, allowed: Flags, start: Ints | None, seconds: float) -> tuple[Ints | None, int]:
     """The best assignment of allowed pairs that HiGHS finds, and the bound it proves for them."""
     import highspy
 

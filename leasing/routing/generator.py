@@ -100,7 +100,10 @@ def outlet_side(random: Random) -> tuple[Network, tuple[str, ...]]:
         dispositions=nothing,
         outlets=places([(one.longitude, one.latitude) for one in country.outlets]),
         free_kg=whole(
-            [round(one.store_limit_kg * between(random, FREE_SHARE[one.kind])) for one in country.outlets]
+            [
+                round(one.store_limit_kg * between(random, FREE_SHARE[one.kind]))
+                for one in country.outlets
+            ]
         ),
         closed=whole(closed),
         takes_chemistries=whole([bits(CHEMISTRIES, one.chemistries) for one in country.outlets]),

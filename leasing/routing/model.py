@@ -121,10 +121,14 @@ class Network:
     def __post_init__(self) -> None:
         check(self.classes, self.free_kg)
         n, m = len(self.classes.packs), len(self.free_kg)
-        of_classes = (self.at.longitude, self.at.latitude)
-        of_classes += (self.chemistry, self.hazard, self.dispositions)
-        of_outlets = (self.outlets.longitude, self.outlets.latitude, self.closed)
-        of_outlets += (self.takes_chemistries, self.takes_hazards, self.single_load_kg)
+        of_classes = [
+            *(self.at.longitude, self.at.latitude),
+            *(self.chemistry, self.hazard, self.dispositions),
+        ]
+        of_outlets = [
+            *(self.outlets.longitude, self.outlets.latitude, self.closed),
+            *(self.takes_chemistries, self.takes_hazards, self.single_load_kg),
+        ]
         if any(len(a) != n for a in of_classes) or any(len(a) != m for a in of_outlets):
             raise BadInstance("all arrays of classes are of one length, and all of outlets")
         if self.offer.ndim != 3 or self.offer.shape[2] != m:

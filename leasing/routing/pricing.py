@@ -120,9 +120,7 @@ def vectors(places: Places) -> Floats:
     longitude = np.radians(places.longitude / 1e5)
     latitude = np.radians(places.latitude / 1e5)
     flat = np.cos(latitude)
-    return np.stack(
-        [flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=-1
-    )
+    return np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=-1)
 
 
 def arc_km(chord: Floats) -> Floats:
@@ -183,17 +181,15 @@ class NetworkPricer:
             order = np.argsort(-base, kind="stable")
             there, base = there[order], base[order]
             # Classes that look equally far down stand together.
-            members = members[np.argsort(above[members], kind="stable")]
-            for first in range(0, len(members), ROWS):
-                some = members[first : first + ROWS]
+            alike = members[np.argsort(above[members], kind="stable")]
+            for first in range(0, len(alike), ROWS):
+                some = alike[first : first + ROWS]
                 floors = above[some]
                 upper = self.at_most(group, there, base, rows[some], floors)
                 found.append(self.exact(prices, there, upper, rows[some], floors, keep))
         return joined(found)
 
-    def at_most(
-        self, group: int, there: Ints, base: Floats, rows: Ints, above: Ints
-    ) -> Floats:
+    def at_most(self, group: int, there: Ints, base: Floats, rows: Ints, above: Ints) -> Floats:
         """What value − price − above is at most, of classes × the best outlets: the others have
         none above 0."""
         # Rounding may add half of 0.0001 CNY/kg, and the freight of 50 m. The chord is off by

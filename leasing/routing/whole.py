@@ -79,7 +79,7 @@ def plan(instance: Instance, relaxed: Relaxed, within: Pricer | None = None) -> 
     gain = gains(instance, relaxed)
     choices = choices_of(ask, relaxed, uneven(instance, relaxed))
     choices = top(choices, choices.value - relaxed.prices[choices.column], CHOICES)
-    bench = rounded(instance, relaxed, choices)
+    bench = rounded(instance, relaxed, choices, ask)
     mend(bench, relaxed.prices, gain)
     kept = sorted((i, j, n) for (i, j), n in bench.counts.items() if j != HELD)
     rows = np.array(kept, dtype=np.int64).reshape(-1, 3)
@@ -109,7 +109,7 @@ def choices_of(ask: Pricer, relaxed: Relaxed, short: Ints) -> Pairs:
     return Pairs(both.row[new], both.column[new], both.value[new])
 
 
-def rounded(instance: Instance, relaxed: Relaxed, choices: Pairs) -> Bench:
+def rounded(instance: Instance, relaxed: Relaxed, choices: Pairs, ask: Pricer) -> Bench:
     """Whole packs along the flow; then those that were cut, the heaviest first, to the best
     outlet with room for one."""
     mass: list[int] = instance.classes.mass_kg.tolist()
@@ -135,7 +135,10 @@ def rounded(instance: Instance, relaxed: Relaxed, choices: Pairs) -> Bench:
             left[i] -= kg // mass[i]
     for i in sorted((i for i, n in enumerate(left) if n), key=lambda i: (-mass[i], i)):
         for _ in range(left[i]):
-            bench.put(i, first_with_room(bench, i), 1)
+            to = first_with_room(bench, i)
+            if to == HELD:
+                to = anywhere(bench, ask, i, relaxed.prices)
+            bench.put(i, to, 1)
     return bench
 
 
@@ -148,6 +151,21 @@ def first_with_room(bench: Bench, i: int) -> int:
         if bench.free[j] >= bench.mass[i] and value > bench.hold:
             return j
     return HELD
+
+
+def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints) -> int:
+    """The best outlet of all that has room for a pack, when none of its choices has."""
+    outlets = np.flatnonzero(np.array(bench.free) >= bench.mass[i])
+    value = ask.values(np.full(len(outlets), i), outlets)
+    better = value > bench.hold
+    if not better.any():
+        return HELD
+    outlets, value = outlets[better], value[better]
+    place = int(np.argmax(value - prices[outlets]))
+    to = int(outlets[place])
+    bench.value[i, to] = int(value[place])
+    bench.choices[i].append((to, int(value[place])))
+    return to
 
 
 def mend(bench: Bench, prices: Ints, gain: list[int]) -> None:
