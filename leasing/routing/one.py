@@ -15,6 +15,7 @@ from leasing.routing.pricing import arc_km, vectors
 
 DISPOSITIONS_SHOWN = 8
 """Bits of a set of dispositions that are looked at."""
+NOWHERE = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Atlas:
         self.network = network
         self.points = vectors(network.outlets)
         self.prices = np.zeros(len(network.free_kg), dtype=np.int64) if prices is None else prices
+        self.offers: dict[tuple[int, int], tuple[Ints, Ints]] = {}
+        self.refused: dict[tuple[int, int], Flags] = {}
 
     def hundreds_of_metres(self, asked: Question) -> Ints:
         place = Places(np.array([asked.longitude]), np.array([asked.latitude]))
@@ -97,15 +100,15 @@ class Atlas:
         value = self.values(asked, far)
         permitted = value > FORBIDDEN
         fits = permitted & (self.network.free_kg >= asked.mass_kg)
-        reduced = np.where(fits, value - self.prices, -(2**62))
+        reduced = np.where(fits, value - self.prices, NOWHERE)
         first, second = two_best(reduced)
         hold = self.network.hold
-        if first is None or reduced[first] <= hold:
+        if first is None or value[first] - self.prices[first] <= hold:
             return Answer(None, None, self.nearest(asked, far, None), None, None)
         chosen = self.parts(asked, first, far, value)
         runner_up = None if second is None else self.parts(asked, second, far, value)
         rival = hold if runner_up is None else max(hold, runner_up.after_space)
-        own = int(np.argmax(np.where(permitted, value, -(2**62))))
+        own = int(np.argmax(np.where(permitted, value, NOWHERE)))
         offer = self.best_offer(asked)[1][first]
         return Answer(
             chosen,
@@ -117,6 +120,12 @@ class Atlas:
 
     def best_offer(self, asked: Question) -> tuple[Ints, Ints]:
         """The best allowed disposition at each outlet and what is offered for it."""
+        key = asked.chemistry, asked.dispositions
+        if key not in self.offers:
+            self.offers[key] = self.folded(asked)
+        return self.offers[key]
+
+    def folded(self, asked: Question) -> tuple[Ints, Ints]:
         bits = range(min(DISPOSITIONS_SHOWN, self.network.offer.shape[0]))
         allowed = [d for d in bits if asked.dispositions >> d & 1]
         if not allowed:
@@ -138,13 +147,14 @@ class Atlas:
         return carried
 
     def against(self, asked: Question) -> Flags:
-        one = self.network
-        refused: Flags = (
-            (one.closed != 0)
-            | (one.takes_chemistries >> asked.chemistry & 1 == 0)
-            | (one.takes_hazards >> asked.hazard & 1 == 0)
-            | (one.single_load_kg < asked.mass_kg)
-        )
+        one, key = self.network, (asked.chemistry, asked.hazard)
+        if key not in self.refused:
+            self.refused[key] = (
+                (one.closed != 0)
+                | (one.takes_chemistries >> asked.chemistry & 1 == 0)
+                | (one.takes_hazards >> asked.hazard & 1 == 0)
+            )
+        refused: Flags = self.refused[key] | (one.single_load_kg < asked.mass_kg)
         return refused
 
     def reasons(self, asked: Question, outlet: int) -> tuple[Against, ...]:
@@ -193,14 +203,14 @@ class Atlas:
 
 
 def two_best(reduced: Ints) -> tuple[int | None, int | None]:
-    """The places of the highest two, of equal ones the first; None where nothing is permitted."""
+    """The places of the highest two, of equal ones the first; None where nothing is permitted.
+    Changes the first's value."""
     found: list[int | None] = []
-    left = reduced.copy()
-    for _ in range(2):
-        place = int(np.argmax(left)) if len(left) else -1
-        found.append(place if place >= 0 and left[place] > -(2**62) else None)
-        if place >= 0:
-            left[place] = -(2**62)
+    for _ in range(min(2, len(reduced))):
+        place = int(np.argmax(reduced))
+        found.append(place if reduced[place] > NOWHERE else None)
+        reduced[place] = NOWHERE
+    found += [None, None]
     return found[0], found[1]
 
 
