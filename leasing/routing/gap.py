@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leasing.kit.errors import Conflict, DomainError
+from leasing.routing.highs import solver
 from leasing.routing.model import Flags, Floats, Ints
 
 if TYPE_CHECKING:
@@ -227,9 +228,7 @@ def model(gap: Gap, allowed: Flags, whole: bool) -> tuple["Highs", Ints, Ints]:
     lp.a_matrix_.value_ = np.stack([np.ones(len(agent)), needs], axis=1).ravel()
     if whole:
         lp.integrality_ = [highspy.HighsVarType.kInteger] * len(agent)
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    highs.setOptionValue("output_flag", False)
-    highs.passModel(lp)
+    highs = solver(lp)
     return highs, agent, job
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from leasing.routing import small
 from leasing.routing.columns import Relaxed
 from leasing.routing.model import Instance, Ints, digest, instance_digest
 from leasing.routing.pricing import Pairs, Pricer, joined, pricer, top
@@ -81,9 +82,32 @@ def plan(instance: Instance, relaxed: Relaxed, within: Pricer | None = None) -> 
     choices = top(choices, choices.value - relaxed.prices[choices.column], CHOICES)
     bench = rounded(instance, relaxed, choices, ask)
     mend(bench, relaxed.prices, gain)
-    kept = sorted((i, j, n) for (i, j), n in bench.counts.items() if j != HELD)
-    rows = np.array(kept, dtype=np.int64).reshape(-1, 3)
-    return WholePlan(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
+    pairs = pairs_of(bench)
+    packs = np.array(
+        [
+            bench.counts.get(pair, 0)
+            for pair in zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)
+        ],
+        dtype=np.int64,
+    )
+    if len(packs) <= small.MOST_PAIRS and len(packs) and lossy(relaxed, instance, pairs, packs):
+        packs = small.plan(instance, pairs, packs)
+    sent = packs > 0
+    return WholePlan(pairs.row[sent], pairs.column[sent], packs[sent])
+
+
+def pairs_of(bench: Bench) -> Pairs:
+    """All pairs that were thought of."""
+    rows = np.array(sorted((i, j, v) for (i, j), v in bench.value.items()), dtype=np.int64)
+    row, column, value = rows.reshape(-1, 3).T.copy()
+    return Pairs(row, column, value)
+
+
+def lossy(relaxed: Relaxed, instance: Instance, pairs: Pairs, packs: Ints) -> bool:
+    """Whether the plan is worth less than the flow."""
+    kg = packs * instance.classes.mass_kg[pairs.row]
+    held = int(instance.classes.supply_kg.sum() - kg.sum())
+    return int((kg * pairs.value).sum()) + held * instance.hold < relaxed.value
 
 
 def gains(instance: Instance, relaxed: Relaxed) -> list[int]:

@@ -1,5 +1,7 @@
 """The commands of routing, on files."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,15 @@ def test_an_assignment_is_found_with_its_bound(tmp_path: Path):
     (tmp_path / "g").write_text(TWO_BY_TWO, "ascii")
     told = leasing("solve-gap", tmp_path / "g", "--seconds", "5")
     assert told.output.splitlines() == ["value 7", "bound 7", "gap 0.0000 %", "assignment 1 2"]
+
+
+def test_nothing_but_the_answer_is_on_standard_output(tmp_path: Path):
+    (tmp_path / "g").write_text(TWO_BY_TWO, "ascii")
+    words = ["routing", "solve-gap", str(tmp_path / "g"), "--seconds", "5"]
+    said = subprocess.run(
+        [sys.executable, "-m", "jobs", *words], check=True, capture_output=True, text=True
+    )
+    assert said.stdout.startswith("value 7\nbound 7\n")
 
 
 def test_an_assignment_that_cannot_be_is_told(tmp_path: Path):
