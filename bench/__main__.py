@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout
+from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout, routing
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
@@ -30,6 +30,7 @@ PARTS = (
     "rollout",
     "documents",
     "decoders",
+    "routing",
 )
 
 
@@ -53,6 +54,8 @@ class Sizes:
     positions: int
     rollout_runs: int
     document_runs: int
+    routed: tuple[int, ...]
+    fill: float | None
 
 
 def timed() -> Callable[[str], None]:
@@ -69,7 +72,9 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
     results: list[Result] = []
     if "decoders" in parts:
         decoders.measure(say)
-    if set(parts) <= {"decoders"}:
+    if "routing" in parts:
+        routing.measure(say, sizes.routed, sizes.fill)
+    if set(parts) <= {"decoders", "routing"}:
         return results
     with place(say) as here:
         if "billing" in parts:
@@ -149,6 +154,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--stock", type=click.IntRange(10_000), help="Packs to list and search; 1000000.")
 @click.option("--positions", type=click.IntRange(100), help="Of a roll-out; 20000.")
 @click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
+@click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
+@click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -167,6 +174,8 @@ def main(
     stock: int | None,
     positions: int | None,
     rollout_runs: int | None,
+    routed: tuple[int, ...],
+    fill: float | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -190,6 +199,8 @@ def main(
         positions=positions or (5_000 if quick else 20_000),
         rollout_runs=rollout_runs or (2 if quick else 5),
         document_runs=2 if quick else 6,
+        routed=routed or ((1_000, 10_000) if quick else (1_000, 10_000, 30_000)),
+        fill=fill,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

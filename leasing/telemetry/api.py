@@ -88,7 +88,7 @@ async def list_readings(
     """What a pack reported, oldest first, from one instant to before another."""
     refuse_without_offset(from_at=from_at, to_at=to_at)
     start = from_at if cursor is None else decode(cursor, tuple[Instant])[0]
-    rows = views(await storage.page(tx, pack_id, start, to_at, limit + 1))
+    rows = views(await storage.page(tx, pack_id, within(start), within(to_at), limit + 1))
     return Page(rows[:limit], encode(rows[limit].at) if len(rows) > limit else None)
 
 
@@ -193,9 +193,15 @@ async def list_reading_flags(
 ) -> Page[ReadingFlagView]:
     """Stretches in which what a pack reports is not to be believed, oldest first."""
     after = (FIRST, "", "") if cursor is None else decode(cursor, tuple[Instant, str, str])
+    after = (within(after[0]), *after[1:])
     rows = convert_all(await store.flags(tx, pack_id, after, limit + 1), ReadingFlagView)
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], encode(last.from_at, last.kind, last.quantity) if last else None)
+
+
+def within(at: datetime) -> datetime:
+    """The ends of the calendar, where no offset can be reckoned with, are as good as our own."""
+    return min(max(at, FIRST), LAST)
 
 
 def refuse_without_offset(**instants: datetime) -> None:

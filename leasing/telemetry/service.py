@@ -173,7 +173,11 @@ async def take(
 
 
 def _when(readings: Readings, fault: Fault, oldest: datetime, latest: datetime) -> str:
-    at = instant(int(readings.at[fault.place]))
+    """Why an instant is refused. One that an offset moves out of the calendar cannot be shown."""
+    try:
+        at = str(instant(int(readings.at[fault.place])))
+    except OverflowError:
+        at = "the instant"
     return f"{at} is not between {oldest:%Y-%m-%d} and {latest:%Y-%m-%d %H:%MZ}"
 
 

@@ -151,6 +151,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "电池组完成再生利用,证明 {certificate}",
     ),
     "invoice.finalised": ("Invoice {number} was issued", "出具账单 {number}"),
+    "invoice.discarded": ("A draft was given up: {reason}", "放弃账单草稿：{reason}"),
     "invoice.archived": ("The invoice was kept as it is printed", "归档账单文件"),
     "invoice.disputed": ("A line was disputed", "客户对账单明细提出争议"),
     "invoice.dispute_accepted": ("A dispute was accepted", "争议成立"),

@@ -1,0 +1,99 @@
+"""Instances and plans as files of NumPy arrays (.npz).
+
+An instance is a table (`supply` kg, `capacity` kg, `value`, `hold`; `mass_kg` where packs are not
+to be cut) or a network (the fields of `model.Network`). A plan holds `row`, `column`, `kg` and
+`price`, and the digest of its instance.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from leasing.routing.certificate import Plan
+from leasing.routing.model import BadInstance, Instance, Ints, Network, Packs, Places, Table
+
+OF_NETWORK = (
+    *("chemistry", "hazard", "dispositions", "free_kg", "closed", "takes_chemistries"),
+    *("takes_hazards", "single_load_kg", "offer", "freight", "packing"),
+)
+OF_PLACES = ("class_longitude", "class_latitude", "outlet_longitude", "outlet_latitude")
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    plan: Plan
+    prices: Ints
+    instance: str
+    """Digest of the instance it is for."""
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
+    except (ValueError, BadZipFile, EOFError) as error:
+        raise BadInstance(f"{path.name} is not a file of NumPy arrays") from error
+
+
+def read_instance(path: Path) -> Instance:
+    held = arrays(path)
+    try:
+        return network(held) if "offer" in held else table(held)
+    except KeyError as error:
+        raise BadInstance(f"{path.name} lacks the array {error}") from error
+
+
+def table(held: dict[str, np.ndarray]) -> Table:
+    supply = held["supply"].astype(np.int64)
+    mass = held.get("mass_kg", np.ones_like(supply)).astype(np.int64)
+    if (mass < 1).any() or (supply % mass).any():
+        raise BadInstance("supply is whole packs of mass_kg")
+    capacity = held["capacity"].astype(np.int64)
+    return Table(Packs(mass, supply // mass), capacity, held["value"], int(held["hold"]))
+
+
+def network(held: dict[str, np.ndarray]) -> Network:
+    east, north, outlet_east, outlet_north = (held[name].astype(np.int64) for name in OF_PLACES)
+    return Network(
+        classes=Packs(held["mass_kg"].astype(np.int64), held["packs"].astype(np.int64)),
+        at=Places(east, north),
+        outlets=Places(outlet_east, outlet_north),
+        circuity_percent=int(held["circuity_percent"]),
+        hold=int(held["hold"]),
+        **{name: held[name].astype(np.int64) for name in OF_NETWORK},
+    )
+
+
+def write_network(path: Path, one: Network) -> None:
+    points = (one.at.longitude, one.at.latitude, one.outlets.longitude, one.outlets.latitude)
+    held = {name: getattr(one, name) for name in OF_NETWORK}
+    held |= dict(zip(OF_PLACES, points, strict=True))
+    held |= {"mass_kg": one.classes.mass_kg, "packs": one.classes.packs}
+    held |= {"circuity_percent": np.int64(one.circuity_percent), "hold": np.int64(one.hold)}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **held)
+
+
+def read_plan(path: Path) -> PlanFile:
+    held = arrays(path)
+    try:
+        row, column, kg, prices = (
+            held[name].astype(np.int64) for name in ("row", "column", "kg", "price")
+        )
+        return PlanFile(Plan(row, column, kg), prices, str(held["instance"]))
+    except KeyError as error:
+        raise BadInstance(f"{path.name} lacks the array {error}") from error
+
+
+def write_plan(path: Path, one: PlanFile) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            row=one.plan.row,
+            column=one.plan.column,
+            kg=one.plan.kg,
+            price=one.prices,
+            instance=np.array(one.instance),
+        )
