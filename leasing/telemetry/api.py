@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from leasing.http.edge import CUSTOMERS, Now, Tx, Unreadable
 from leasing.http.fields import MAX_ERRORS, InvalidPayload, summary
-from leasing.http.pages import Cursor, Limit, Page, after_id, decode, encode, page_by
+from leasing.http.pages import BadCursor, Cursor, Limit, Page, after_id, decode, encode, page_by
 from leasing.http.problems import InvalidParameters, when_posting, when_reading
 from leasing.kit.errors import FieldError, NotFound
 from leasing.kit.rows import convert_all
@@ -87,7 +87,7 @@ async def list_readings(
 ) -> Page[ReadingView]:
     """What a pack reported, oldest first, from one instant to before another."""
     refuse_without_offset(from_at=from_at, to_at=to_at)
-    start = from_at if cursor is None else decode(cursor, tuple[Instant])[0]
+    start = from_at if cursor is None else ours(decode(cursor, tuple[Instant])[0])
     rows = views(await storage.page(tx, pack_id, within(start), within(to_at), limit + 1))
     return Page(rows[:limit], encode(rows[limit].at) if len(rows) > limit else None)
 
@@ -193,7 +193,7 @@ async def list_reading_flags(
 ) -> Page[ReadingFlagView]:
     """Stretches in which what a pack reports is not to be believed, oldest first."""
     after = (FIRST, "", "") if cursor is None else decode(cursor, tuple[Instant, str, str])
-    after = (within(after[0]), *after[1:])
+    ours(after[0])
     rows = convert_all(await store.flags(tx, pack_id, after, limit + 1), ReadingFlagView)
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], encode(last.from_at, last.kind, last.quantity) if last else None)
@@ -202,6 +202,14 @@ async def list_reading_flags(
 def within(at: datetime) -> datetime:
     """The ends of the calendar, where no offset can be reckoned with, are as good as our own."""
     return min(max(at, FIRST), LAST)
+
+
+def ours(at: datetime) -> datetime:
+    """An instant of a cursor. Raises `BadCursor` for one at which no reading can be."""
+    if at != within(at):
+        problem = FieldError("?cursor", "bad_cursor", "take next_cursor of a page as it is")
+        raise BadCursor("take next_cursor of a page as it is", fields=[problem])
+    return at
 
 
 def refuse_without_offset(**instants: datetime) -> None:
