@@ -33,6 +33,20 @@ def pytest_configure() -> None:
     structlog.configure(cache_logger_on_first_use=False)  # so that tests can capture lines
 
 
+@pytest.fixture(autouse=True)
+def one_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in the test's own process sets the log up for itself. No logger keeps
+    that, and the next test finds what there was."""
+    before, configure = structlog.get_config(), structlog.configure
+    monkeypatch.setattr(
+        structlog,
+        "configure",
+        lambda **given: configure(**(given | {"cache_logger_on_first_use": False})),
+    )
+    yield
+    configure(**before)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests come last, so that quick ones tell first what is wrong."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -9,7 +9,6 @@ from click.testing import CliRunner, Result
 
 from jobs.cli import main
 from leasing.db.pool import connect
-from leasing.kit import logs
 from leasing.kit.settings import Settings
 from tests.billing.steps import lease_out
 
@@ -34,7 +33,6 @@ def billing(dsn: str, own_schema: Settings, monkeypatch: pytest.MonkeyPatch) -> 
     runner = CliRunner()
     command = ["job", "run", "billing", "--as-of", "2026-02-01"]
     yield lambda *words: runner.invoke(main, [*command, *words], env=environment)
-    logs.configure("info")
 
 
 def test_a_month_is_looked_at_stopped_given_up_approved_and_billed_once(billing: Run) -> None:
