@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leasing.kit.errors import Conflict, DomainError
+from leasing.kit.errors import Conflict, Invalid
 from leasing.routing.model import Flags, Ints
 
 UNBOUNDED = 2**62
@@ -17,7 +17,7 @@ LARGEST = 2**62
 """Sums stay below, so that 64 bits hold them."""
 
 
-class BadNetwork(DomainError):
+class BadNetwork(Invalid):
     code = "flow_network"
     title = "This is not a network for flow"
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leasing.kit.errors import Conflict, DomainError
+from leasing.kit.errors import Conflict, Invalid
 from leasing.routing.highs import solver
 from leasing.routing.model import Flags, Floats, Ints
 
@@ -39,7 +39,7 @@ MENDING_SECONDS = 2.0
 QUICK_SECONDS = 0.25
 
 
-class BadAssignmentFile(DomainError):
+class BadAssignmentFile(Invalid):
     code = "assignment_file"
     title = "This is not a generalised assignment problem"
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from leasing.kit.errors import DomainError
+from leasing.kit.errors import Invalid
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Against(IntEnum):
     HELD = 12
 
 
-class BadInstance(DomainError):
+class BadInstance(Invalid):
     code = "routing_instance"
     title = "This is not a routing problem"
 

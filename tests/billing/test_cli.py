@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def billing(dsn: str, own_schema: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def billing(dsn: str, own_schema: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command as of the first of February, on a deployment with three customers."""
 
     async def prepare() -> None:
@@ -32,7 +32,7 @@ def billing(dsn: str, own_schema: Settings, monkeypatch: pytest.MonkeyPatch) -> 
     }
     runner = CliRunner()
     command = ["job", "run", "billing", "--as-of", "2026-02-01"]
-    yield lambda *words: runner.invoke(main, [*command, *words], env=environment)
+    return lambda *words: runner.invoke(main, [*command, *words], env=environment)
 
 
 def test_a_month_is_looked_at_stopped_given_up_approved_and_billed_once(billing: Run) -> None:
