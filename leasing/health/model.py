@@ -112,6 +112,7 @@ class Reason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
     SOC_CONTRADICTS_CURRENT = "soc_contradicts_current"
     IMPLAUSIBLE = "implausible"
+    KNOWN_BETTER = "known_better"
 
 
 class Abstention(msgspec.Struct, frozen=True):
