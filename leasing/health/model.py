@@ -5,6 +5,13 @@ from enum import StrEnum
 
 import msgspec
 
+from leasing.kit.errors import NotFound
+
+
+class NoHealthCheck(NotFound):
+    code = "health_check_not_found"
+    title = "The pack was not checked"
+
 
 class Sample(msgspec.Struct, frozen=True):
     """One reading of a pack: an aware instant, volts of the whole pack, amperes (positive is

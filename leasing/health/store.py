@@ -129,3 +129,17 @@ SELECT id, pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah, up
 
 async def after(tx: Connection, pack_id: UUID, check_id: UUID, limit: int) -> list[Record]:
     return await tx.fetch(LIST, pack_id, check_id, limit)
+
+
+LATEST = """
+SELECT id, pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah, upper_mah,
+       guarantee_mah, measured_at, evidence
+  FROM health_check
+ WHERE pack_id = $1
+ ORDER BY as_of DESC
+ LIMIT 1
+"""
+
+
+async def latest(tx: Connection, pack_id: UUID) -> Record | None:
+    return await tx.fetchrow(LATEST, pack_id)

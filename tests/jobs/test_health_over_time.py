@@ -2,10 +2,12 @@
 
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from jobs import health
+from leasing.access.model import Role
 from leasing.kit.time import midnight
 from tests import build
 from tests.build import Json, World
@@ -179,5 +181,65 @@ def test_a_run_that_was_cut_off_goes_on_with_nothing_double_and_nothing_missing(
         assert [len(await checks(world, one)) for one in ids] == [1] * 5
         measured = [[row[1] for row in await states(world, one)] for one in ids]
         assert measured == [["joint_test", "whole"], *[["whole"]] * 4]
+
+    played(database, story)
+
+
+def test_a_check_is_explained_down_to_its_readings(database):
+    async def story(world: World, pack_id: str) -> None:
+        await world.staff.refused("GET", f"/v1/packs/{pack_id}/health/explanation", 404)
+        await report(world, pack_id, capacity_ah=70)
+        await check(world)
+        told = await world.staff.get(f"/v1/packs/{pack_id}/health/explanation")
+        found = await latest(world, pack_id)
+        assert told["check"] == found
+        ((session,), (test,)) = told["sessions"], told["tests"]
+        assert (test["source"], test["tested_on"]) == ("joint_test", "2026-01-11")
+        link = urlsplit(session["readings"])
+        page = await world.staff.get(link.path, **dict(parse_qsl(link.query)))
+        assert page["items"][0]["at"] == session["started_at"]
+        assert len(page["items"]) > 40
+        assert session["capacity_mah"] == pytest.approx(70_000, rel=0.05)
+        smoothing = told["smoothing"]
+        assert smoothing["outcome"] == "prior_doubted"
+        assert smoothing["innovation_mah"] == pytest.approx(
+            session["capacity_mah"] - smoothing["prior_mah"], abs=1
+        )
+        points = told["error_points"]
+        half = 1.645 * (points["smoothed"] ** 2 + points["floor"] ** 2) ** 0.5
+        assert half * 1000 == pytest.approx(found["upper_mah"] - found["capacity_mah"], abs=10)
+        assert told["sentence"].startswith("Breach: all of ")
+        assert "保证容量 80.0 Ah" in told["sentence_zh"]
+
+    played(database, story)
+
+
+def test_an_abstention_is_explained_by_its_reason(database):
+    async def story(world: World, pack_id: str) -> None:
+        await report(world, pack_id, part=slice(60, 72))
+        await check(world)
+        told = await world.staff.get(f"/v1/packs/{pack_id}/health/explanation")
+        assert told["sentence"].startswith("No decision: ")
+        assert told["sentence_zh"].startswith("未作判定:")
+        assert (told["smoothing"], told["error_points"], told["sessions"]) == (None, {}, [])
+
+    played(database, story)
+
+
+def test_a_lessee_finds_the_explanation_of_its_own_packs_only(database):
+    async def story(world: World, pack_id: str) -> None:
+        spare = (await build.pack(world))["id"]
+        for one in (pack_id, spare):
+            await report(world, one, capacity_ah=93)
+        await check(world)
+        (line,) = (await world.staff.get("/v1/lines"))["items"]
+        other = await build.customer(world, "Another operator")
+        contract = await world.staff.get(f"/v1/contracts/{line['contract_id']}")
+        own = await world.login(Role.CUSTOMER, contract["lessee_id"])
+        stranger = await world.login(Role.CUSTOMER, other["id"])
+        path = f"/v1/packs/{pack_id}/health/explanation"
+        assert (await own.get(path))["check"]["pack_id"] == pack_id
+        await stranger.refused("GET", path, 404)
+        await own.refused("GET", f"/v1/packs/{spare}/health/explanation", 404)
 
     played(database, story)
