@@ -12,7 +12,7 @@ from leasing.contracts.rules import guaranteed_capacity_mah
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
-from leasing.health import conclusions, following, rules, store
+from leasing.health import conclusions, following, rules, slow_alarms, store
 from leasing.health.conclusions import Night
 from leasing.health.model import Health, Session
 from leasing.health.store import Finding, PackToCheck
@@ -60,6 +60,7 @@ async def check_all(
     days = dict.fromkeys(clear, as_of)
     await duties.close(tx, days, "done", [DutyKind.CHECK_DISCHARGE])
     await events.append(tx, happened, actor=by, now=now)
+    await slow_alarms.watch(tx, checked, as_of=as_of, now=now)
 
 
 def find(night: Night, line: Line | None) -> Finding:

@@ -1,6 +1,6 @@
 """Nights that follow each other: what is known of a pack goes on from night to night."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -241,5 +241,77 @@ def test_a_lessee_finds_the_explanation_of_its_own_packs_only(database):
         assert (await own.get(path))["check"]["pack_id"] == pack_id
         await stranger.refused("GET", path, 404)
         await own.refused("GET", f"/v1/packs/{spare}/health/explanation", 404)
+
+    played(database, story)
+
+
+async def capacity_alarms(world: World) -> list[tuple[str, str]]:
+    page = await world.staff.get("/v1/alarms", kind="capacity")
+    return [(row["severity"], row["state"]) for row in page["items"]]
+
+
+def test_a_capacity_below_the_guarantee_is_an_alarm_until_it_is_back(database):
+    async def story(world: World, pack_id: str) -> None:
+        await report(world, pack_id, capacity_ah=70)
+        await check(world)
+        assert await capacity_alarms(world) == [("critical", "raised")]
+        await check(world)
+        assert await capacity_alarms(world) == [("critical", "raised")]
+        await world.set_clock(NEXT + 4 * DAY)
+        await report(world, pack_id, NIGHT + 4 * DAY, 95)
+        await check(world, NEXT + 4 * DAY)
+        assert await capacity_alarms(world) == [("critical", "closed")]
+
+    played(database, story)
+
+
+def test_a_capacity_ten_points_below_the_last_is_an_alarm_that_the_next_night_does_not_end(
+    database,
+):
+    async def story(world: World, pack_id: str) -> None:
+        spare = (await build.pack(world))["id"]
+        for days, capacity_ah in ((0, 95), (4, 75), (8, 75)):
+            await world.set_clock(NEXT + days * DAY)
+            await report(world, spare, NIGHT + days * DAY, capacity_ah)
+            await check(world, NEXT + days * DAY)
+        assert await capacity_alarms(world) == [("warn", "raised")]
+
+    played(database, story)
+
+
+def test_a_pack_in_standby_that_loses_twice_what_its_fleet_does_is_an_alarm(database):
+    """Eight packs that rest for 75 days after a charge; the last sinks five times as fast."""
+    rested = NEXT + 75 * DAY
+
+    async def rest(world: World, pack_id: str, mv_per_day: float) -> None:
+        start = midnight(NEXT)
+        await world.staff.post(
+            "/v1/readings",
+            {
+                "readings": [
+                    {
+                        "pack_id": pack_id,
+                        "at": (start + timedelta(hours=6 * n)).astimezone(UTC).isoformat(),
+                        "voltage_v": 16 * (3.33 - mv_per_day * n / 4000 + 0.0005 * (n % 7 - 3)),
+                        "current_a": 0,
+                    }
+                    for n in range(75 * 4)
+                ]
+            },
+        )
+
+    async def story(world: World, pack_id: str) -> None:
+        ids = [(await build.pack(world))["id"] for _ in range(8)]
+        for one in ids:
+            await report(world, one)
+        await world.set_clock(rested)
+        for one in ids:
+            await rest(world, one, 0.5 if one == ids[-1] else 0.1)
+        await check(world, rested)
+        page = await world.staff.get("/v1/alarms", kind="standby_self_discharge")
+        (alarm,) = page["items"]
+        assert alarm["pack_id"] == ids[-1]
+        assert alarm["evidence"]["value"] == pytest.approx(-0.5, abs=0.05)
+        assert alarm["evidence"]["limit"] == pytest.approx(-0.2, abs=0.04)
 
     played(database, story)
