@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout
+from bench import billing, decoders, documents, health, ingest, one_row, packs, rating, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
@@ -30,6 +30,7 @@ PARTS = (
     "rollout",
     "documents",
     "decoders",
+    "health",
 )
 
 
@@ -53,6 +54,8 @@ class Sizes:
     positions: int
     rollout_runs: int
     document_runs: int
+    health_packs: int
+    health_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -88,6 +91,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
+        if "health" in parts:
+            results += await health.measure(here, sizes.health_packs, sizes.health_runs, say)
     return results
 
 
@@ -149,6 +154,7 @@ def table(results: list[Result]) -> Table:
 @click.option("--stock", type=click.IntRange(10_000), help="Packs to list and search; 1000000.")
 @click.option("--positions", type=click.IntRange(100), help="Of a roll-out; 20000.")
 @click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
+@click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -167,6 +173,7 @@ def main(
     stock: int | None,
     positions: int | None,
     rollout_runs: int | None,
+    health_packs: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -190,6 +197,8 @@ def main(
         positions=positions or (5_000 if quick else 20_000),
         rollout_runs=rollout_runs or (2 if quick else 5),
         document_runs=2 if quick else 6,
+        health_packs=health_packs or (500 if quick else 2_000),
+        health_runs=2 if quick else 3,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

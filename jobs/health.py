@@ -17,6 +17,8 @@ CHUNK_PACKS = 100
 
 
 async def run(work: Work) -> None:
+    async with work.db.transaction(read_only=True) as tx:
+        work.total = await store.waiting(tx, midnight(work.as_of_date), work.as_of_date)
     position: UUID | None = UUID(int=0)
     while position is not None:
         after = position

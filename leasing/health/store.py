@@ -68,6 +68,23 @@ async def take(
     return convert_all(await tx.fetch(TAKE, before, on, after, limit), PackToCheck)
 
 
+WAITING = """
+SELECT count(*)
+  FROM pack_telemetry
+ WHERE unevaluated_from < $1
+   AND NOT EXISTS (
+       SELECT FROM health_check
+        WHERE health_check.pack_id = pack_telemetry.pack_id
+          AND as_of = $2)
+"""
+
+
+async def waiting(tx: Connection, before: datetime, on: date) -> int:
+    """How many packs there are to check."""
+    found: int = await tx.fetchval(WAITING, before, on)
+    return found
+
+
 MARK_EVALUATED = """
 UPDATE pack_telemetry
    SET unevaluated_from = CASE WHEN latest_at >= $2 THEN $2 END
