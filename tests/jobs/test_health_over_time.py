@@ -1,5 +1,7 @@
 """Nights that follow each other: what is known of a pack goes on from night to night."""
 
+import asyncio
+import sys
 from datetime import UTC, date, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -7,6 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from jobs import health
+from jobs.registry import JOBS
+from jobs.runner import run_once
 from leasing.access.model import Role
 from leasing.kit.time import midnight
 from tests import build
@@ -313,5 +317,65 @@ def test_a_pack_in_standby_that_loses_twice_what_its_fleet_does_is_an_alarm(data
         assert alarm["pack_id"] == ids[-1]
         assert alarm["evidence"]["value"] == pytest.approx(-0.5, abs=0.05)
         assert alarm["evidence"]["limit"] == pytest.approx(-0.2, abs=0.04)
+
+    played(database, story)
+
+
+RUN = """
+import sys
+from datetime import date
+
+import uvloop
+
+from jobs import health, runner
+from leasing.db.pool import connect
+from leasing.kit.settings import Settings
+
+health.CHUNK_PACKS = 1
+
+
+def report(done, total):
+    print(done, flush=True)
+
+
+async def main():
+    async with await connect(sys.argv[1], Settings(schema=sys.argv[2])) as db:
+        await runner.run_once(db, "health", health.run, date.fromisoformat(sys.argv[3]), report)
+
+
+uvloop.run(main())
+"""
+
+
+def test_a_process_that_is_killed_leaves_nothing_double_and_nothing_missing(database):
+    async def story(world: World, pack_id: str) -> None:
+        ids = [pack_id, *[(await build.pack(world))["id"] for _ in range(11)]]
+        for one in ids:
+            await report(world, one, capacity_ah=70)
+        args = (world.db.dsn, world.db.settings.schema, str(NEXT))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", RUN, *args, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        # The first line is the log's.
+        for _ in range(4):
+            assert await asyncio.wait_for(process.stdout.readline(), 60)
+        process.kill()
+        await process.wait()
+        done = [len(await checks(world, one)) for one in ids]
+        assert 3 <= sum(done) < len(ids)
+        # Its lock is gone with its session, which the server notices in its own time.
+        for _ in range(100):
+            job = JOBS["health"]
+            state = await run_once(world.db, "health", job, NEXT, lambda done, total: None)
+            if state == "done":
+                break
+            await asyncio.sleep(0.1)
+        assert [len(await checks(world, one)) for one in ids] == [1] * len(ids)
+        measured = [[row[1] for row in await states(world, one)] for one in ids]
+        assert measured == [["joint_test", "whole"], *[["whole"]] * 11]
+        assert await capacity_alarms(world) == [("critical", "raised")]
+        owed = (await world.staff.get("/v1/duties"))["items"]
+        assert [one["kind"] for one in owed] == ["replacement"]
 
     played(database, story)
