@@ -44,8 +44,9 @@ def test_errors_of_their_own_average_out_and_those_in_common_do_not():
 
 
 def test_counts_on_a_flat_curve_never_add_up():
-    steps = after(*(one(day, Source.COUNT, 90, 1, 1.5, 20) for day in range(200)))
-    assert half_ah(steps[-1]) >= half_ah(steps[0]) - 0.01
+    steps = after(*(one(7 * week, Source.COUNT, 90, 1, 1.5, 20) for week in range(300)))
+    assert sum(step.factor is not None for step in steps) > 10
+    assert half_ah(steps[-1]) > 0.98 * half_ah(steps[0])
 
 
 def test_counts_do_not_draw_a_tested_pack_to_what_its_battery_believes():

@@ -119,6 +119,21 @@ def test_a_standard_test_outranks_sessions_and_is_published_by_itself(database):
     played(database, story)
 
 
+def test_a_test_within_the_days_that_are_followed_again_is_not_forgotten(database):
+    async def story(world: World, pack_id: str) -> None:
+        spare = (await build.pack(world))["id"]
+        for days in (0, 1):
+            await world.set_clock(NEXT + days * DAY)
+            await report(world, spare, NIGHT + days * DAY, 93)
+            if days == 0:
+                await report_test(world, spare, NIGHT, 92_000)
+            await check(world, NEXT + days * DAY)
+        sources = [row[1] for row in await states(world, spare)]
+        assert sources == ["standard_test", "whole", "whole"]
+
+    played(database, story)
+
+
 def test_a_test_of_long_ago_that_is_entered_late_is_followed_from_its_day(database):
     async def story(world: World, pack_id: str) -> None:
         spare = (await build.pack(world))["id"]
