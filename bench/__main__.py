@@ -16,7 +16,18 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout, routing
+from bench import (
+    billing,
+    decoders,
+    documents,
+    health,
+    ingest,
+    one_row,
+    packs,
+    rating,
+    rollout,
+    routing,
+)
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
@@ -31,6 +42,7 @@ PARTS = (
     "documents",
     "decoders",
     "routing",
+    "health",
 )
 
 
@@ -56,6 +68,8 @@ class Sizes:
     document_runs: int
     routed: tuple[int, ...]
     fill: float | None
+    health_packs: int
+    health_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -93,6 +107,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
+        if "health" in parts:
+            results += await health.measure(here, sizes.health_packs, sizes.health_runs, say)
     return results
 
 
@@ -156,6 +172,7 @@ def table(results: list[Result]) -> Table:
 @click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
 @click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
+@click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -176,6 +193,7 @@ def main(
     rollout_runs: int | None,
     routed: tuple[int, ...],
     fill: float | None,
+    health_packs: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -201,6 +219,8 @@ def main(
         document_runs=2 if quick else 6,
         routed=routed or ((1_000, 10_000) if quick else (1_000, 10_000, 30_000)),
         fill=fill,
+        health_packs=health_packs or (500 if quick else 2_000),
+        health_runs=2 if quick else 3,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

@@ -9,7 +9,7 @@ from uuid import UUID
 from jobs.runner import Work
 from leasing.db import clock
 from leasing.db.pool import Connection, is_lost
-from leasing.health import service, session_store, store, summaries
+from leasing.health import following, service, session_store, store, summaries
 from leasing.health.store import PackToCheck
 from leasing.kit.time import midnight
 
@@ -17,6 +17,8 @@ CHUNK_PACKS = 100
 
 
 async def run(work: Work) -> None:
+    async with work.db.transaction(read_only=True) as tx:
+        work.total = await store.waiting(tx, midnight(work.as_of_date), work.as_of_date)
     position: UUID | None = UUID(int=0)
     while position is not None:
         after = position
@@ -59,7 +61,7 @@ async def check_all(tx: Connection, work: Work, packs: list[PackToCheck]) -> Non
     before = midnight(work.as_of_date)
     ids = [pack.pack_id for pack in packs]
     await summaries.seal_these(tx, ids)
-    from_ats = [pack.unevaluated_from - service.LOOK_BACK for pack in packs]
-    sessions = await session_store.ended(tx, ids, from_ats, before - service.MAX_AGE, before)
+    from_ats = [pack.unevaluated_from - following.LOOK_BACK for pack in packs]
+    sessions = await session_store.ended(tx, ids, from_ats, before - following.MAX_AGE, before)
     now = await clock.now(tx)
     await service.check_all(tx, packs, sessions, as_of=work.as_of_date, by=work.by, now=now)

@@ -33,6 +33,8 @@ class AlarmKind(StrEnum):
     CAPACITY = "capacity"
     RESISTANCE = "resistance"
     STANDBY_SELF_DISCHARGE = "standby_self_discharge"
+    SILENCE = "silence"
+    """Nothing newer came from a pack in a line, or of one of its quantities."""
     DATA_STUCK = "data_stuck"
     DATA_UNIT_JUMP = "data_unit_jump"
     DATA_CLOCK = "data_clock"

@@ -78,3 +78,58 @@ class PackSessionView(Outgoing, frozen=True):
     spread_median_mv: float | None
     """Between the highest and the lowest cell."""
     spread_max_mv: float | None
+
+
+class ExplainedSession(Outgoing, frozen=True):
+    """A charge or discharge that told a capacity, and where its readings are."""
+
+    started_at: datetime
+    ended_at: datetime
+    source: str
+    """`whole`: seen full and seen empty; `window`, `count`: by the battery's own count."""
+    capacity_mah: int
+    sigma_percent: float
+    variance_factor: float | None
+    """What its variance was multiplied by, 1 when it was believed; null when it was not used."""
+    readings: str
+
+
+class ExplainedTest(Outgoing, frozen=True):
+    """A test that was taken into account for the first time."""
+
+    id: UUID
+    tested_on: date
+    source: str
+    capacity_mah: int
+    sigma_percent: float
+    reports: str | None
+    """Where the pack's reports are; null of a joint test at hand-over."""
+
+
+class HealthSmoothing(Outgoing, frozen=True):
+    """What the newest measurement did to what was known before it; nulls before it: the first."""
+
+    prior_mah: float | None
+    prior_sigma_mah: float | None
+    innovation_mah: float | None
+    """Measured less expected."""
+    innovation_sigma_mah: float | None
+    gate_sigmas: float
+    variance_factor: float | None
+    prior_doubted_mah: float
+    """What was added to the sigma of what was known, since a better source contradicted it."""
+    outcome: str
+    fade_mah_per_week: float
+
+
+class HealthExplanation(Outgoing, frozen=True):
+    """The latest check of a pack, and all it rests on."""
+
+    check: HealthCheckView
+    sessions: list[ExplainedSession]
+    tests: list[ExplainedTest]
+    error_points: dict[str, float]
+    """One sigma each, in points of the rated capacity."""
+    smoothing: HealthSmoothing | None
+    sentence: str
+    sentence_zh: str

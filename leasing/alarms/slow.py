@@ -1,12 +1,8 @@
 """Alarms that rest on estimates and on months: capacity, resistance, self-discharge in standby."""
 
-import math
+from typing import Protocol
 
-import msgspec
-import numpy as np
-
-from leasing.alarms.days import DAY_S, MIN_ROWS
-from leasing.alarms.model import Change, Floats, Limits
+from leasing.alarms.model import Change, Limits
 from schemas.alarms import AlarmKind, AlarmSeverity
 
 
@@ -48,61 +44,13 @@ def resistance(at_s: float, ohm: float, baseline_ohm: float, limits: Limits) -> 
     return None
 
 
-class Slope(msgspec.Struct, frozen=True):
-    """Millivolts for each cell and day, with the 90 % interval."""
+class Slope(Protocol):
+    """Millivolts for each cell and day (negative is sinking), with the 90 % interval."""
 
-    value: float
-    lower: float
-    upper: float
-    days: int
-
-
-BLOCK_DAYS = 5
-RESAMPLES = 400
-SEED = 1
-"""The same readings give the same interval."""
-
-
-def standby_slope(
-    at_s: Floats, cell_mv: Floats, charged_at_s: float, limits: Limits
-) -> Slope | None:
-    """How fast a pack that rests loses voltage: the median of the slopes between all pairs of days
-    (Theil-Sen, Sen 1968), and the interval from resampling blocks of days (Künsch 1989), since
-    neighbouring days share their temperature. The first month after a charge is relaxation and is
-    left out. Null when less than `standby_days` are left."""
-    usable = (at_s >= charged_at_s + limits.standby_skip_days * DAY_S) & ~np.isnan(cell_mv)
-    days = np.floor(at_s[usable] / DAY_S).astype(int)
-    values = cell_mv[usable]
-    numbers = [day for day in np.unique(days) if np.count_nonzero(days == day) >= MIN_ROWS]
-    if len(numbers) < 2 or numbers[-1] - numbers[0] + 1 < limits.standby_days:
-        return None
-    # The mean of a day is finer than the instrument; odd days are what the slope passes over.
-    daily = np.array([np.mean(values[days == day]) for day in numbers])
-    at = np.array(numbers, float)
-    slope = theil_sen(at, daily)
-    lower, upper = interval(at, daily, slope)
-    return Slope(slope, lower, upper, int(at[-1] - at[0]) + 1)
-
-
-def theil_sen(at: Floats, values: Floats) -> float:
-    first, second = np.triu_indices(len(at), 1)
-    apart = at[second] - at[first]
-    useful = apart != 0
-    return float(np.median((values[second] - values[first])[useful] / apart[useful]))
-
-
-def interval(at: Floats, values: Floats, slope: float) -> tuple[float, float]:
-    """The central 90 % of the slopes of series whose residuals are drawn anew in blocks."""
-    draws = np.random.default_rng(SEED)
-    residuals = values - slope * at
-    residuals = residuals - np.median(residuals)
-    count = len(at)
-    block = min(BLOCK_DAYS, count)
-    starts = draws.integers(0, count - block + 1, (RESAMPLES, math.ceil(count / block)))
-    rows = (starts[:, :, None] + np.arange(block)).reshape(RESAMPLES, -1)[:, :count]
-    slopes = [theil_sen(at, slope * at + residuals[row]) for row in rows]
-    lower, upper = np.percentile(slopes, [5, 95])
-    return float(lower), float(upper)
+    @property
+    def mv_per_day(self) -> float: ...
+    @property
+    def upper(self) -> float: ...
 
 
 def standby(at_s: float, slope: Slope, fleet_median: float, limits: Limits) -> Change | None:
@@ -110,5 +58,6 @@ def standby(at_s: float, slope: Slope, fleet_median: float, limits: Limits) -> C
     limit = limits.standby_factor * fleet_median
     if slope.upper < limit:
         severity = AlarmSeverity.WARN
-        return Change(at_s, AlarmKind.STANDBY_SELF_DISCHARGE, severity, None, slope.value, limit)
+        kind = AlarmKind.STANDBY_SELF_DISCHARGE
+        return Change(at_s, kind, severity, None, slope.mv_per_day, limit)
     return None

@@ -6,12 +6,13 @@ from uuid import UUID
 from litestar import get
 from litestar.params import FromPath
 
-from leasing.health import session_store, store
+from leasing.health import explaining, session_store, store
+from leasing.health.model import NoHealthCheck
 from leasing.http.edge import CUSTOMERS, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, decode, page_by, page_by_id
 from leasing.http.problems import when_reading
-from leasing.kit.rows import convert_all
-from schemas.health import HealthCheckView, PackSessionView
+from leasing.kit.rows import convert, convert_all
+from schemas.health import HealthCheckView, HealthExplanation, PackSessionView
 from schemas.telemetry import Instant
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
@@ -36,4 +37,18 @@ async def list_sessions(
     return page_by(convert_all(rows, PackSessionView), limit, lambda view: view.started_at)
 
 
-HANDLERS = [list_health_checks, list_sessions]
+@get(
+    "/packs/{pack_id:uuid}/health/explanation",
+    opt={"access": CUSTOMERS},
+    responses=when_reading(404),
+)
+async def explain_health(tx: Tx, pack_id: FromPath[UUID]) -> HealthExplanation:
+    """A pack's latest check with the sessions and tests it rests on, each error in points, what
+    smoothing did, and the decision in a sentence. A customer finds those of its own lines."""
+    row = await store.latest(tx, pack_id)
+    if row is None:
+        raise NoHealthCheck
+    return explaining.explain(convert(row, HealthCheckView))
+
+
+HANDLERS = [list_health_checks, list_sessions, explain_health]

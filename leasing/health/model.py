@@ -5,6 +5,13 @@ from enum import StrEnum
 
 import msgspec
 
+from leasing.kit.errors import NotFound
+
+
+class NoHealthCheck(NotFound):
+    code = "health_check_not_found"
+    title = "The pack was not checked"
+
 
 class Sample(msgspec.Struct, frozen=True):
     """One reading of a pack: an aware instant, volts of the whole pack, amperes (positive is
@@ -112,6 +119,7 @@ class Reason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
     SOC_CONTRADICTS_CURRENT = "soc_contradicts_current"
     IMPLAUSIBLE = "implausible"
+    KNOWN_BETTER = "known_better"
 
 
 class Abstention(msgspec.Struct, frozen=True):

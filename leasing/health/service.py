@@ -1,7 +1,7 @@
 """The nightly health check: evaluate what was reported, compare it with the contract, and open
 the duty that follows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -12,18 +12,16 @@ from leasing.contracts.rules import guaranteed_capacity_mah
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
-from leasing.health import rules, store
-from leasing.health.model import Health, PackType, Session
+from leasing.health import conclusions, following, rules, slow_alarms, store
+from leasing.health.conclusions import Night
+from leasing.health.model import Health, Session
 from leasing.health.store import Finding, PackToCheck
 from leasing.kit.time import midnight
 from schemas.health import DutyKind, Verdict
 
-LOOK_BACK = timedelta(days=2)
-"""A session may have begun before the first reading that is new."""
 CHECK_DISCHARGE_DAYS = 30
 """An inconclusive check orders a check discharge within this time; no money moves meanwhile."""
-MAX_AGE = timedelta(days=30)
-"""Readings that arrive later than this are kept, but no verdict rests on them."""
+CLEAR = {rules.ANCHORED, conclusions.TESTED}
 
 
 async def check_all(
@@ -39,13 +37,12 @@ async def check_all(
     their evidence. A pack that is not on lease is measured and judged against nothing."""
     line_ids = [pack.line_id for pack in packs if pack.line_id is not None]
     lines = await leases.lock(tx, dict.fromkeys(line_ids, as_of))
+    nights = await following.follow(tx, packs, sessions, as_of=as_of)
     findings = [
-        find(pack, lines.get(pack.line_id) if pack.line_id else None, sessions[pack.pack_id])
-        for pack in packs
+        find(night, lines.get(night.pack.line_id) if night.pack.line_id else None)
+        for night in nights
     ]
     ids = await store.insert(tx, findings, as_of)
-    # One that was checked before as of this day is passed over: what came in late waits for the
-    # next night.
     checked = [finding for finding in findings if finding.pack.pack_id in ids]
     await store.mark_evaluated(tx, [one.pack.pack_id for one in checked], midnight(as_of))
     happened = []
@@ -53,22 +50,23 @@ async def check_all(
         happened.append(told(finding, as_of))
         owed = await open_duty(tx, finding, ids[finding.pack.pack_id], as_of)
         happened += [] if owed is None else [owed]
-    # A clear answer from a whole charge or discharge is what a check discharge was ordered for;
-    # one that leans on the state of charge that the pack itself reports is not.
+    # A clear answer from a test, or a whole charge or discharge, is what a check discharge was
+    # ordered for; one that leans on the state of charge that the pack itself reports is not.
     clear = [
         one.pack.pack_id
         for one in checked
-        if one.verdict in (Verdict.BREACH, Verdict.PASS) and one.health.method == rules.ANCHORED
+        if one.verdict in (Verdict.BREACH, Verdict.PASS) and one.health.method in CLEAR
     ]
     days = dict.fromkeys(clear, as_of)
     await duties.close(tx, days, "done", [DutyKind.CHECK_DISCHARGE])
     await events.append(tx, happened, actor=by, now=now)
+    await slow_alarms.watch(tx, checked, as_of=as_of, now=now)
 
 
-def find(pack: PackToCheck, line: Line | None, sessions: Iterable[Session]) -> Finding:
-    health = evaluate(pack, sessions)
+def find(night: Night, line: Line | None) -> Finding:
+    health = conclusions.conclude(night)
     guarantee_mah = None if line is None else guaranteed_capacity_mah(line)
-    return Finding(pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
+    return Finding(night.pack, line, health, guarantee_mah, verdict_of(health, guarantee_mah))
 
 
 def told(finding: Finding, as_of: date) -> Event:
@@ -106,16 +104,6 @@ async def open_duty(tx: Connection, finding: Finding, check_id: UUID, as_of: dat
         "due_on": due_on,
     }
     return None if opened is None else Event("line", line.id, "duty.opened", facts)
-
-
-def evaluate(pack: PackToCheck, sessions: Iterable[Session]) -> Health:
-    pack_type = PackType(
-        chemistry=pack.chemistry,
-        cells_in_series=pack.cells_in_series,
-        rated_capacity_mah=pack.rated_capacity_mah,
-        full_cell_v=None if pack.full_cell_mv is None else pack.full_cell_mv / 1000,
-    )
-    return rules.conclude([rules.estimate(session, pack_type) for session in sessions])
 
 
 def verdict_of(health: Health, guarantee_mah: int | None) -> Verdict:

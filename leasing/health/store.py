@@ -50,6 +50,10 @@ SELECT pack_telemetry.pack_id,
   LEFT JOIN placement ON placement.pack_id = pack.id AND placement.during @> $2::date
  WHERE unevaluated_from < $1
    AND pack_telemetry.pack_id > $3
+   AND NOT EXISTS (
+       SELECT FROM health_check
+        WHERE health_check.pack_id = pack_telemetry.pack_id
+          AND as_of = $2)
  ORDER BY pack_telemetry.pack_id
  LIMIT $4
    FOR UPDATE OF pack_telemetry SKIP LOCKED
@@ -59,8 +63,26 @@ SELECT pack_telemetry.pack_id,
 async def take(
     tx: Connection, before: datetime, on: date, after: UUID, limit: int
 ) -> list[PackToCheck]:
-    """Lock the next packs that reported before an instant and were not evaluated since."""
+    """Lock the next packs that reported before an instant, were not evaluated since and have no
+    check as of the day: what came in late after that waits for the next night."""
     return convert_all(await tx.fetch(TAKE, before, on, after, limit), PackToCheck)
+
+
+WAITING = """
+SELECT count(*)
+  FROM pack_telemetry
+ WHERE unevaluated_from < $1
+   AND NOT EXISTS (
+       SELECT FROM health_check
+        WHERE health_check.pack_id = pack_telemetry.pack_id
+          AND as_of = $2)
+"""
+
+
+async def waiting(tx: Connection, before: datetime, on: date) -> int:
+    """How many packs there are to check."""
+    found: int = await tx.fetchval(WAITING, before, on)
+    return found
 
 
 MARK_EVALUATED = """
@@ -75,7 +97,7 @@ async def mark_evaluated(tx: Connection, pack_ids: Sequence[UUID], to_at: dateti
     await tx.execute(MARK_EVALUATED, pack_ids, to_at)
 
 
-# A check repeated for the same day, because late readings came in, replaces nothing.
+# A check is there once; what it rests on is never rewritten.
 INSERT = """
 INSERT INTO health_check (pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah,
                           upper_mah, guarantee_mah, measured_at, evidence)
@@ -124,3 +146,17 @@ SELECT id, pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah, up
 
 async def after(tx: Connection, pack_id: UUID, check_id: UUID, limit: int) -> list[Record]:
     return await tx.fetch(LIST, pack_id, check_id, limit)
+
+
+LATEST = """
+SELECT id, pack_id, line_id, as_of, verdict, method, capacity_mah, lower_mah, upper_mah,
+       guarantee_mah, measured_at, evidence
+  FROM health_check
+ WHERE pack_id = $1
+ ORDER BY as_of DESC
+ LIMIT 1
+"""
+
+
+async def latest(tx: Connection, pack_id: UUID) -> Record | None:
+    return await tx.fetchrow(LATEST, pack_id)

@@ -8,6 +8,7 @@ import pytest
 
 from leasing.alarms import slow
 from leasing.alarms.model import Change, Limits
+from leasing.health.estimators.standby import Drift, drift
 from tests.conftest import SHARED
 
 LIMITS = Limits()
@@ -45,12 +46,12 @@ def test_resistance_is_judged_against_the_packs_own() -> None:
     assert [one and one.severity for one in told] == [None, "warn", "critical"]
 
 
-def standing(days: int, slope_mv: float, seed: int = 1) -> slow.Slope | None:
+def standing(days: int, slope_mv: float, seed: int = 1) -> Drift | None:
     draw = np.random.default_rng(seed)
     at = np.arange(0, days * DAY, 3600.0)
     weather = 0.5 * np.sin(at / DAY * 2 * np.pi / 6)
     values = 3320 + slope_mv * at / DAY + weather + draw.normal(0, 1, len(at))
-    return slow.standby_slope(at, values, 0.0, LIMITS)
+    return drift(at / DAY, values / 1000)
 
 
 def test_the_first_month_after_a_charge_says_nothing() -> None:
@@ -64,7 +65,7 @@ def test_the_interval_of_a_slope_holds_it(slope_mv: float) -> None:
     for seed in range(10):
         found = standing(75, slope_mv, seed)
         assert found is not None
-        assert abs(found.value - slope_mv) < 0.03
+        assert abs(found.mv_per_day - slope_mv) < 0.03
         held += found.lower <= slope_mv <= found.upper
     assert held >= 7
 
@@ -86,7 +87,7 @@ def test_the_load_on_a_real_standby_bank_is_found() -> None:
         rows = list(csv.DictReader(file))
     at = np.array([datetime.fromisoformat(row["ts"] + "+00:00").timestamp() for row in rows])
     middle = np.array([(float(row["v_min"]) + float(row["v_max"])) / 2 for row in rows])
-    found = slow.standby_slope(at, middle * 1000 / 4, float(at[0]), LIMITS)
+    found = drift((at - at[0]) / DAY, middle / 4)
     assert found is not None
-    assert found.value == pytest.approx(-0.25, abs=0.02)
+    assert found.mv_per_day == pytest.approx(-0.25, abs=0.02)
     assert -0.29 < found.lower < found.upper < -0.21

@@ -280,6 +280,8 @@ async def a_weak_pack(teller: Teller, staff: Voice, customer: Voice, pack_id: st
     await teller.wait_until(date(2026, 1, 23))
     title = "a breach, with its evidence"
     await customer.get(title, f"/v1/packs/{pack_id}/health-checks", limit=1)
+    path = f"/v1/packs/{pack_id}/health/explanation"
+    await customer.get("what it rests on, and why", path)
     await what_it_rests_on(staff, customer, pack_id)
     await customer.get("what the lessor still owes", "/v1/duties", open=True)
 

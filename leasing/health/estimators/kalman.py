@@ -36,7 +36,18 @@ def predict(belief: Belief, transition: Array, noise: Array) -> Belief:
     return Belief(mean, spread + noise)
 
 
-def update(belief: Belief, seen_by: Array, value: Array, variance: Array) -> Belief:
+class Step(NamedTuple):
+    """One correction of every pack: what was expected and how uncertain that was, by how much the
+    measurement differed, and by what its variance was multiplied (1: it was believed)."""
+
+    belief: Belief
+    expected: Array
+    uncertain: Array
+    innovation: Array
+    factor: Array
+
+
+def step(belief: Belief, seen_by: Array, value: Array, variance: Array) -> Step:
     """The belief after one measurement a pack: value (packs) = seen_by·state + noise.
 
     `seen_by` is (states) or (packs, states). A measurement that is not finite changes nothing. If
@@ -50,13 +61,19 @@ def update(belief: Belief, seen_by: Array, value: Array, variance: Array) -> Bel
     innovation = np.where(known, value - expected, 0.0)
     variance = np.where(known, variance, 1.0)
     off = np.abs(innovation) / (GATE * np.sqrt(uncertain + variance))
-    variance = np.where(off > 1, variance * 4 * off**2, variance)
-    gain = reach / (uncertain + variance)[..., None]
+    factor = np.where(off > 1, 4 * off**2, 1.0)
+    gain = reach / (uncertain + variance * factor)[..., None]
     gain = np.where(known[..., None], gain, 0.0)
-    return Belief(
+    corrected = Belief(
         mean + gain * innovation[..., None],
         covariance - gain[..., :, None] * reach[..., None, :],
     )
+    return Step(corrected, expected, uncertain, innovation, factor)
+
+
+def update(belief: Belief, seen_by: Array, value: Array, variance: Array) -> Belief:
+    """The belief alone after a `step`."""
+    return step(belief, seen_by, value, variance).belief
 
 
 def interval(capacity: Array, variance: Array) -> tuple[Array, Array]:

@@ -20,7 +20,6 @@ BLOCK_DAYS = 7
 DRAWS = 400
 SEED = 20220916
 """Fixed, so that the same readings give the same interval."""
-FLEET_FACTOR = 2.0
 
 
 class Drift(NamedTuple):
@@ -39,9 +38,11 @@ def daily_medians(days: Array, voltage_v: Array) -> tuple[Array, Array]:
     return found, np.array([np.median(voltage_v[whole == day]) for day in found])
 
 
-def drift(days: Array, voltage_v: Array) -> Drift | None:
+def drift(
+    days: Array, voltage_v: Array, skip_days: float = RELAXATION_DAYS, min_days: int = MIN_DAYS
+) -> Drift | None:
     """How the rest voltage of one battery or cell sinks; None for less than 30 days after the
-    30 that it relaxes.
+    30 that it relaxes. Whether that is too fast is for `leasing.alarms.slow` to say.
 
     `days` are days since it was charged, `voltage_v` readings at rest in V.
 
@@ -49,11 +50,11 @@ def drift(days: Array, voltage_v: Array) -> Drift | None:
     >>> round(drift(days, 13.3 - 0.001 * days).mv_per_day, 3)
     -1.0
     """
-    known = (days >= RELAXATION_DAYS) & np.isfinite(voltage_v)
+    known = (days >= skip_days) & np.isfinite(voltage_v)
     if not known.any():
         return None
     day, volts = daily_medians(days[known], voltage_v[known])
-    if len(day) < MIN_DAYS:
+    if len(day) < min_days:
         return None
     slope = 1000 * theil_sen(day, volts)
     residuals = volts - slope / 1000 * day
@@ -65,12 +66,3 @@ def drift(days: Array, voltage_v: Array) -> Drift | None:
     slopes = [1000 * theil_sen(day, slope / 1000 * day + residuals[one]) for one in drawn]
     low, high = np.quantile(slopes, (0.05, 0.95))
     return Drift(slope, float(low), float(high), len(day))
-
-
-def sinks_too_fast(found: Drift, fleet_mv_per_day: float) -> bool:
-    """Whether the whole interval lies beyond twice the fleet's median drift (health.md 4).
-
-    >>> sinks_too_fast(Drift(-0.8, -0.9, -0.7, 60), -0.25)
-    True
-    """
-    return found.upper < FLEET_FACTOR * fleet_mv_per_day

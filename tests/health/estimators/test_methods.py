@@ -174,8 +174,6 @@ def test_a_battery_that_sinks_is_told_from_one_that_does_not() -> None:
     assert sinking is not None
     assert still.lower <= 0 <= still.upper
     assert sinking.lower <= -2 <= sinking.upper
-    assert standby.sinks_too_fast(sinking, -0.5)
-    assert not standby.sinks_too_fast(still, -0.5)
     assert standby.drift(days[days < 55], sinking.mv_per_day * days[days < 55]) is None
 
 
