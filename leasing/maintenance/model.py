@@ -34,6 +34,15 @@ class Rule(msgspec.Struct, frozen=True):
     deep_every: int = 2
 
 
+DEFAULTS = {
+    "A": Rule(depth_percent=30),
+    "B": Rule(depth_percent=30),
+    "C": Rule(depth_percent=40),
+    "D": Rule(depth_percent=40),
+}
+"""By class of site. The more important a site, the more stays in its packs for an outage."""
+
+
 class Standing(msgspec.Struct, frozen=True):
     """A pack where it stands, and what is known of its tests."""
 

@@ -10,7 +10,7 @@ from leasing.db.pool import Connection
 from leasing.health.model import Health
 from leasing.health.store import PackToCheck
 from leasing.kit.rows import convert, convert_all
-from leasing.maintenance.model import Planned, Rule, Standing
+from leasing.maintenance.model import DEFAULTS, Planned, Rule, Standing
 from schemas.health import Verdict
 from schemas.maintenance import TestRuleCreate, TestRuleView, WorkOrderState, WorkOrderView
 
@@ -73,8 +73,9 @@ SELECT DISTINCT ON (site_class) {RULE_COLUMNS}
 
 
 async def rules_on(tx: Connection, on: date) -> dict[str, Rule]:
-    """The rule of each class of site that holds on a day."""
-    return {row["site_class"]: convert(row, Rule) for row in await tx.fetch(RULES_ON, on)}
+    """The rule of each class of site that holds on a day: the newest set, else the default."""
+    rows = await tx.fetch(RULES_ON, on)
+    return {**DEFAULTS, **{row["site_class"]: convert(row, Rule) for row in rows}}
 
 
 # What is due

@@ -44,8 +44,8 @@ SELECT duty.id, duty.line_id, duty.pack_id, duty.due_on, day::date AS overdue_on
 INSERT_SOURCES = """
 INSERT INTO outage_source (outage_id, duty_id, overdue_on, site_id, discharge_started_at, pack_ids)
 SELECT outage_id, duty_id, overdue_on, site_id, discharge_started_at,
-       ARRAY(SELECT jsonb_array_elements_text(packs)::uuid)
-  FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::uuid[], $5::timestamptz[], $6::jsonb[])
+       string_to_array(packs, ',')::uuid[]
+  FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::uuid[], $5::timestamptz[], $6::text[])
        AS given (outage_id, duty_id, overdue_on, site_id, discharge_started_at, packs)
 """
 
@@ -71,7 +71,7 @@ async def find_overdue(tx: Connection, as_of: date, limit: int, *, by: str, now:
         [row["overdue_on"] for row in rows],
         [None] * len(rows),
         [None] * len(rows),
-        [[str(row["pack_id"])] for row in rows],
+        [str(row["pack_id"]) for row in rows],
     )
     return len(rows)
 
@@ -210,7 +210,7 @@ async def find_dark(tx: Connection, as_of: date, *, by: str, now: datetime) -> i
         [None] * len(ids),
         [dark.site_id for dark, _ in pairs],
         [dark.started_at for dark, _ in pairs],
-        [[str(pack_id) for pack_id in dark.pack_ids] for dark, _ in pairs],
+        [",".join(map(str, dark.pack_ids)) for dark, _ in pairs],
     )
     return len(ids)
 

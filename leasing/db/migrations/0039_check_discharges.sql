@@ -1,6 +1,7 @@
 -- Check discharges (核对性放电) as work orders (作业工单), by rules per class of site; and which
 -- outages were found rather than entered, with what they rest on.
 
+-- What differs from the defaults, from a day on.
 CREATE TABLE test_rule (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
   site_class text NOT NULL
@@ -33,14 +34,6 @@ CREATE TABLE test_rule (
 
 CREATE TRIGGER test_rule_append_only BEFORE UPDATE OR DELETE ON test_rule
   FOR EACH ROW EXECUTE FUNCTION refuse_change();
-
-INSERT INTO test_rule (site_class, valid_from, interval_months, life_months, life_percent,
-                       old_percent, old_months, drop_points, depth_percent, deep_percent,
-                       deep_every, reason, entered_by, entered_at)
-SELECT site_class, '2000-01-01', 24, 96, 25, 85, 12, 10, depth_percent, 80, 2,
-       'IEEE 1188: every 2 years or 25 % of expected life, yearly after 85 % or a drop of 10 %',
-       'migration', '2000-01-01T00:00:00Z'
-  FROM (VALUES ('A', 30), ('B', 30), ('C', 40), ('D', 40)) AS given (site_class, depth_percent);
 
 CREATE TABLE work_order (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -131,3 +124,10 @@ CREATE POLICY outage_source_own ON outage_source FOR SELECT TO leasing_customer
   USING (EXISTS (SELECT FROM outage WHERE outage.id = outage_id));
 CREATE POLICY outage_source_audit ON outage_source FOR SELECT TO leasing_auditor USING (true);
 GRANT SELECT ON outage_source TO leasing_customer, leasing_auditor;
+
+-- A test of a pack that went since, as its results were paid for or credited by.
+CREATE POLICY capacity_test_of_a_stay ON capacity_test FOR SELECT TO leasing_customer
+  USING (EXISTS (
+    SELECT FROM placement
+     WHERE placement.pack_id = capacity_test.pack_id
+       AND tested_on <@ placement.during));
