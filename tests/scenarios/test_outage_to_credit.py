@@ -172,7 +172,8 @@ def test_links_lead_from_the_invoice_to_the_readings_and_back(database):
         for kind in way:
             at = await follow(client, at, kind)
         assert at.startswith(f"/v1/packs/{leased['pack']['id']}/readings?")
-        readings = (await client.get(f"{at}&limit=200"))["items"]
+        answer = await client.ask("GET", f"{at}&limit=200")
+        readings = build.expect(answer, 200)["items"]
         # The charge that did not decide: 80 Ah at 20 A, every five minutes.
         moved_ah = sum(row["current_a"] * 300 / 3600 for row in readings)
         assert 78 < moved_ah < 83
@@ -210,7 +211,8 @@ async def all_reached(client: Client, start: str) -> set[str]:
         if path in seen:
             continue
         seen.add(path)
-        answer = await client.get(path)
+        # As it stands, with its query.
+        answer = build.expect(await client.ask("GET", path), 200)
         if path.endswith("/explanation"):
             waiting += [row["path"] for row in answer["evidence"]]
     return seen
