@@ -95,7 +95,6 @@ async def tell(world: World) -> list[Told]:
     await bill_chapters.a_line_in_dispute(staff, customer, parties["customer"])
     await bill_chapters.a_price_a_hundred_times_too_high(teller, staff)
     await bill_chapters.before_and_after_a_run(staff, customer, parties["customer"])
-    await bill_chapters.before_and_after_a_run(staff, parties["customer"])
     await alarm_chapters.an_alarm(teller, staff, customer, parties["customer"])
     await maintenance_chapters.chains(staff)
     await maintenance_chapters.a_check_discharge(teller, staff)
