@@ -6,8 +6,8 @@ from leasing.kit.time import midnight
 from tests.build import Json
 from tests.docs.teller import Teller, Voice
 
-RUNAWAY_CODE = "0EYPB51EXAMPLEBC40000031"
-ALIKE_CODE = "0EYPB51EXAMPLEBC40000032"
+RUNAWAY_CODE = "0EYPB51ALARMEDBC40000091"
+ALIKE_CODE = "0EYPB51ALARMEDBC40000092"
 
 
 async def an_alarm(teller: Teller, staff: Voice, customer: Voice, lessee_id: str) -> None:
@@ -20,7 +20,8 @@ async def an_alarm(teller: Teller, staff: Voice, customer: Voice, lessee_id: str
     }
     await staff.post("limits of a model of pack", "/v1/alarm-limits", limits)
     await staff.get("what was set for it", "/v1/alarm-limits", model=RUNAWAY_CODE[:7], limit=1)
-    pack, alike = [await a_pack(teller, code) for code in (RUNAWAY_CODE, ALIKE_CODE)]
+    pack = await a_pack(teller, staff, "a pack of that model", RUNAWAY_CODE)
+    alike = await a_pack(teller, staff, "another one, with cells of the same batch", ALIKE_CODE)
     report = readings(teller, pack, [(52, 26), (57.2, 26), (57.2, 26)])
     await teller.world.staff.post("/v1/readings", report)
     raised = await staff.get("nobody looks after it yet", "/v1/alarms", pack_id=pack, limit=1)
@@ -45,8 +46,9 @@ def hold_path(holds: Json) -> str:
     return f"/v1/safety-holds/{holds['items'][0]['id']}"
 
 
-async def a_pack(teller: Teller, code: str) -> str:
-    made = await teller.world.staff.post(
+async def a_pack(teller: Teller, staff: Voice, title: str, code: str) -> str:
+    made = await staff.post(
+        title,
         "/v1/packs",
         {
             "code": code,

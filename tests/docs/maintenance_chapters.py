@@ -1,6 +1,6 @@
 """Check discharges as work orders, and from an outage and a duty to what they rest on."""
 
-from datetime import timedelta
+from datetime import date
 
 from tests.docs.teller import Teller, Voice
 
@@ -9,14 +9,14 @@ async def a_check_discharge(teller: Teller, staff: Voice) -> None:
     """A class of sites is tested every month from now on; the weekly job orders what is due."""
     rule = {
         "site_class": "C",
-        "valid_from": str(teller.on),
+        "valid_from": "2026-12-01",
         "interval_months": 1,
         "depth_percent": 40,
         "reason": "新站首年加密核对性放电",
     }
     await staff.post("a class of sites is tested more often", "/v1/test-rules", rule)
     await staff.get("what was set so far", "/v1/test-rules")
-    await teller.wait_until(teller.on + timedelta(days=40))
+    await teller.wait_until(date(2026, 12, 15))
     page = await staff.get("what the weekly job planned", "/v1/work-orders", limit=1)
     path = f"/v1/work-orders/{page['items'][0]['id']}"
     await staff.post("a team is sent", f"{path}/assignment", {"assignee": "代维一队"})
@@ -36,6 +36,7 @@ async def a_check_discharge(teller: Teller, staff: Voice) -> None:
 
 
 async def an_order_given_up(staff: Voice) -> None:
+    await staff.teller.wait_until(date(2026, 12, 22))
     page = await staff.get("what is still planned", "/v1/work-orders", state="planned", limit=1)
     path = f"/v1/work-orders/{page['items'][0]['id']}/cancellation"
     await staff.post("the site is closed to us this month", path, {"reason": "站点停电改造"})
