@@ -8,6 +8,7 @@ from jobs import (
     einvoices,
     health,
     housekeeping,
+    maintenance,
     receivables,
     telemetry,
 )
@@ -18,10 +19,12 @@ JOBS: dict[str, Job] = {
     "billing": billing.run,
     "contracts": contracts.run,
     "documents": documents.run,
+    "duties": maintenance.run,
     "einvoices": einvoices.run,
     "health": health.run,
     "housekeeping": housekeeping.run,
     "interest": receivables.accrue,
     "receivables": receivables.run,
     "telemetry": telemetry.run,
+    "tests": maintenance.schedule,
 }

@@ -20,6 +20,9 @@ TIMETABLE: dict[str, CronTrigger] = {
     "contracts": CronTrigger(hour=0, minute=30, timezone=CIVIL_ZONE),
     # After the last readings of the day had time to arrive; before billing, which may depend on it.
     "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
+    # What follows from the checks; billing credits it.
+    "duties": CronTrigger(hour=2, minute=30, timezone=CIVIL_ZONE),
+    "tests": CronTrigger(day_of_week="mon", hour=2, minute=45, timezone=CIVIL_ZONE),
     # What came in until midnight pays, before anybody is reminded of it.
     "receivables": CronTrigger(hour=2, timezone=CIVIL_ZONE),
     "billing": CronTrigger(hour=3, timezone=CIVIL_ZONE),

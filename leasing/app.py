@@ -49,6 +49,8 @@ from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
 from leasing.ledger import api as ledger
 from leasing.ledger import model as ledger_model
+from leasing.maintenance import api as maintenance
+from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
@@ -79,6 +81,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **contracts_model.CONSTRAINTS,
     **annotations_model.CONSTRAINTS,
     **alarms_model.CONSTRAINTS,
+    **maintenance_model.CONSTRAINTS,
     **ledger_model.CONSTRAINTS,
     **billing_model.CONSTRAINTS,
     **receivables_model.CONSTRAINTS,
@@ -105,6 +108,7 @@ HANDLERS = [
     *telemetry.HANDLERS,
     *health.HANDLERS,
     *autonomy.HANDLERS,
+    *maintenance.HANDLERS,
     *matching.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,

@@ -112,6 +112,12 @@ def evidence(row: Record) -> list[Evidence]:
     if row["price_plan_version_id"] is not None:
         version = row["price_plan_version_id"]
         found.append(("price_plan", version, f"/v1/price-plan-versions/{version}"))
+    for outage in (row["detail"] or {}).get("outages", ()):
+        path = f"/v1/outages/{outage['id']}/explanation"
+        found.append(("outage", UUID(outage["id"]), path))
+    if "test_id" in (row["detail"] or {}):
+        tests = f"/v1/packs/{row['pack_id']}/capacity-tests"
+        found.append(("capacity_test", UUID(row["detail"]["test_id"]), tests))
     if row["reverses_id"] is not None:
         path = f"/v1/invoice-lines/{row['reverses_id']}/explanation"
         found.append(("taken_back", row["reverses_id"], path))

@@ -109,7 +109,7 @@ SELECT pack_id, line_id, $1, verdict, method, capacity_mah, lower_mah, upper_mah
        AS given (pack_id, line_id, verdict, method, capacity_mah, lower_mah, upper_mah,
                  guarantee_mah, measured_at, evidence, position)
  ORDER BY position
-    ON CONFLICT (pack_id, as_of) DO NOTHING
+    ON CONFLICT (pack_id, as_of) WHERE work_order_id IS NULL DO NOTHING
 RETURNING pack_id, id
 """
 

@@ -142,6 +142,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "暂停交付:同批次({batch})电池组被隔离",
     ),
     "pack.hold_released": ("The hold on the pack was released", "解除暂停交付"),
+    "pack.check_discharge_ordered": (
+        "A check discharge to {depth_percent} % was ordered by {due_on} ({why})",
+        "下达核对性放电工单:放电深度 {depth_percent} %,期限 {due_on}({why})",
+    ),
+    "pack.check_discharge_assigned": (
+        "The check discharge was assigned to {assignee}",
+        "核对性放电工单派给 {assignee}",
+    ),
+    "pack.check_discharge_done": (
+        "The check discharge was done: {verdict}",
+        "核对性放电完成:{verdict}",
+    ),
+    "pack.check_discharge_cancelled": (
+        "The check discharge was cancelled: {reason}",
+        "核对性放电工单取消:{reason}",
+    ),
     "waste.declared": ("The pack was declared waste", "电池组判定报废"),
     "routing.chosen": ("Outlet {outlet} was chosen for the pack", "确定回收网点 {outlet}"),
     "routing.handed_over": ("The pack was handed over at the outlet", "电池组移交回收网点"),

@@ -47,6 +47,8 @@ LISTS = [
     "/v1/quarantines",
     "/v1/safety-holds",
     "/v1/alarm-limits",
+    "/v1/work-orders",
+    "/v1/test-rules",
     "/v1/tagged",
     "/v1/custom-fields",
     "/v1/disputes",

@@ -12,6 +12,7 @@ from leasing.batteries import model as batteries
 from leasing.billing import model as billing
 from leasing.contracts import model as contracts
 from leasing.einvoices import model as einvoices
+from leasing.maintenance import model as maintenance
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 
@@ -28,6 +29,7 @@ def page() -> str:
         table("Contract 租赁合同", contracts.NEXT_STATES),
         table("Pack 电池包", batteries.NEXT_STATES),
         table("Alarm 告警", alarms.NEXT_STATES),
+        table("Work order 作业工单", maintenance.NEXT_STATES),
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),

@@ -114,11 +114,13 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
         "billing": 184,
         "contracts": 184,
         "documents": 184,
+        "duties": 184,
         "einvoices": 184,
         "health": 184,
         "housekeeping": 26,
         "interest": 6,
         "receivables": 184,
+        "tests": 26,
     }
     assert sum(count for _, count, _ in packs) >= SMALL.sites * 2 + SMALL.fleet_packs
     assert {verdict for verdict, _, _ in verdicts} >= {"pass", "breach"}
