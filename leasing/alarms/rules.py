@@ -185,8 +185,9 @@ def spread(rows: Readings, rested_s: Floats, limits: Limits) -> Watched:
         high, _ = extreme(cells, -math.inf)
         low, _ = extreme(cells, math.inf)
         if above is not None and below is not None:
-            middle = medians(cells, axis=1)
-            judged = judged & ((middle > above) | (middle < below))
+            middle = medians(cells[judged], axis=1)
+            judged = judged.copy()
+            judged[judged] = (middle > above) | (middle < below)
         values = np.where(judged, high - low, np.nan)
     found = levels(
         True,
