@@ -5,14 +5,14 @@ is found for all of them on whole columns, and then only their state has to be c
 other pack is judged by itself (`rules.check`). The answers are the same, state and all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 
 from leasing.alarms import days, quality, rules, runaway
-from leasing.alarms.levels import MAX_GAP_S, Level, Run
+from leasing.alarms.levels import IDLE, MAX_GAP_S, Hold, Level, Run, Standing
 from leasing.alarms.model import Bools, Change, Floats, Limits, Readings
 from leasing.alarms.quality import HOUR_S, LEAST_AH, LONGEST_INTERVAL_S, Hour
 from leasing.alarms.rules import State, Watched
@@ -111,8 +111,10 @@ def judge(fleet: Fleet) -> Iterator[Answer]:
         resting = np.abs(rows.current_a) < fleet.limits.rest_current_a
         rested_s, rests = lengths(fleet, resting)
         calm = idle(fleet) & inorder(fleet)
-        for one in watched(fleet, rows, jumped, resting, rested_s):
+        judged = watched(fleet, rows, jumped, resting, rested_s)
+        for one in judged:
             calm &= ~loud(fleet, one)
+        standing = begun(fleet, [*judged, rules.event(rows, [])])
         signs = [state.signs for state in fleet.states]
         suspect = fleet.any(runaway.suspects(rows, signs, fleet.limits, fleet.firsts))
         hours, agrees = charges(fleet, rows)
@@ -139,6 +141,7 @@ def judge(fleet: Fleet) -> Iterator[Answer]:
                 last_s=last_s,
                 sent_s=last_s,
                 rest=rests[place],
+                levels=standing[place],
                 signs=seen,
                 hour=hours[place],
             ),
@@ -161,11 +164,10 @@ def slow(
 
 
 def idle(fleet: Fleet) -> Bools:
-    """Packs that were judged before, of which no alarm is open or about to begin."""
+    """Packs of which no alarm is open or about to begin."""
     return np.array(
         [
             not state.hour.is_open
-            and AlarmKind.THERMAL_RUNAWAY in state.levels
             and all(
                 hold.is_idle
                 for standing in state.levels.values()
@@ -231,20 +233,26 @@ def watched(
 
 
 def loud(fleet: Fleet, one: Watched) -> Bools:
-    """Packs with a value beyond a limit; and those that show one that they never showed, or are
-    held against another limit than before: what is carried of them changes."""
-    found = np.zeros(len(fleet.states), bool)
-    if not one.levels:
-        return found
+    """Packs with a value beyond a limit."""
     beyond = np.zeros(len(one.values), bool)
     for level in one.levels:
         beyond |= is_beyond(one.values, level)
-    if beyond.any():
-        found |= fleet.any(beyond)
-    expected = [level.severity for level in one.levels]
-    new = np.array([not_carried(state, one.kind, expected) for state in fleet.states])
-    if new.any():
-        found |= new & fleet.any(~np.isnan(one.values))
+    return fleet.any(beyond) if beyond.any() else np.zeros(len(fleet.states), bool)
+
+
+def begun(fleet: Fleet, judged: list[Watched]) -> list[dict[AlarmKind, Standing]]:
+    """Where the alarms of calm packs stand: as before; and idle those of values that a pack never
+    showed before, or that are held against a limit for the first time."""
+    found = [state.levels for state in fleet.states]
+    for one in judged:
+        expected = [level.severity for level in one.levels]
+        new = np.array([not_carried(levels, one.kind, expected) for levels in found])
+        if not expected or not new.any():
+            continue
+        for place in np.flatnonzero(new & fleet.any(~np.isnan(one.values))).tolist():
+            before = found[place].get(one.kind, IDLE)
+            holds = {severity: before.holds.get(severity, Hold()) for severity in expected}
+            found[place] = found[place] | {one.kind: Standing(holds, before.told, before.cell)}
     return found
 
 
@@ -252,8 +260,10 @@ def is_beyond(values: Floats, level: Level) -> Bools:
     return np.asarray(values > level.limit if level.is_above else values < level.limit)
 
 
-def not_carried(state: State, kind: AlarmKind, expected: list[AlarmSeverity]) -> bool:
-    standing = state.levels.get(kind)
+def not_carried(
+    levels: Mapping[AlarmKind, Standing], kind: AlarmKind, expected: list[AlarmSeverity]
+) -> bool:
+    standing = levels.get(kind)
     return standing is None or list(standing.holds) != expected
 
 
@@ -285,9 +295,9 @@ def charges(fleet: Fleet, rows: Readings) -> tuple[list[Hour], Bools]:
     amperes[starts[goes_on]] = [one.current_a for one in held]
     flowed = (current + amperes) / 2 * passed / 3600
     flowed = np.where(passed <= LONGEST_INTERVAL_S, flowed, 0.0)
-    begun, first = np.zeros(len(starts)), soc[starts]
-    begun[goes_on], first[goes_on] = [one.ah for one in held], [one.soc_first for one in held]
-    ah = totals(flowed, starts, ends, begun)
+    carried, first = np.zeros(len(starts)), soc[starts]
+    carried[goes_on], first[goes_on] = [one.ah for one in held], [one.soc_first for one in held]
+    ah = totals(flowed, starts, ends, carried)
     last = np.append(new_pack[starts][1:], True)
     against = contradicts(soc[ends] - first, ah, fleet.limits) & ~last
     agrees[of_pack[against]] = False
