@@ -65,7 +65,7 @@ def contradiction_percent(rows: Readings, limits: Limits) -> Floats:
 LOOK_S = 1800
 
 
-class Stuck(msgspec.Struct, frozen=True):
+class Stuck(msgspec.Struct, frozen=True, array_like=True):
     """Since when each cell shows the same value, and how far the others went in the meantime."""
 
     slot: int = -1
@@ -157,7 +157,7 @@ def look(at_s: float, cells: Floats, carried: Stuck, limits: Limits) -> tuple[li
 # A state of charge that goes the other way
 
 
-class Hour(msgspec.Struct, frozen=True):
+class Hour(msgspec.Struct, frozen=True, array_like=True):
     """The charge that flowed in an hour, and the state of charge it began and ended with."""
 
     hour: int | None = None

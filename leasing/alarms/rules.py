@@ -30,7 +30,7 @@ MOST_SPREAD_C = 40
 INFO, WARN, CRITICAL = AlarmSeverity.INFO, AlarmSeverity.WARN, AlarmSeverity.CRITICAL
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, array_like=True):
     """What is carried of a pack from one portion of rows to the next."""
 
     last_s: float = -math.inf

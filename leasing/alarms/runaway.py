@@ -22,7 +22,7 @@ MEDIAN_FALL = 0.1
 """When all cells fall together it is the scale that changed, or the load."""
 
 
-class Signs(msgspec.Struct, frozen=True):
+class Signs(msgspec.Struct, frozen=True, array_like=True):
     """What was seen last, and when. The last known values are kept, with their instants: a value
     that is missing in a row is compared with the one before."""
 
