@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from leasing.alarms import fleet, quality, rules
 from leasing.alarms.model import Limits, Readings, defaults, readings
 from leasing.alarms.rules import START, State
+from schemas.alarms import AlarmKind
 from tests.alarms.cars import LIMITS, car, changed, joined, with_cells
 
 LFP = defaults("B", cells_in_series=16, rated_capacity_mah=100_000, rated_voltage_mv=51_200)
@@ -160,3 +161,14 @@ def test_cells_that_stand_still_are_the_same_looked_at_row_by_row_or_at_once(
     at_once = answers()
     monkeypatch.setattr(quality, "moving", lambda *given: None)
     assert at_once == answers()
+
+
+def test_a_runaway_of_a_pack_that_is_beyond_no_limit_is_told() -> None:
+    calm = site(3, 300)
+    hot, volts = calm.temperature_c.copy(), calm.voltage_v.copy()
+    # While it rests, at 50 °C, which is no alarm of its own.
+    hot[150:], volts[150:] = 50.0, volts[150:] - 2
+    packs = [calm, changed(calm, temperature_c=hot, voltage_v=volts)]
+    (none, _), (changes, _) = together(packs, [START] * 2, [LFP] * 2)
+    assert none == []
+    assert AlarmKind.THERMAL_RUNAWAY in {change.kind for change in changes}
