@@ -29,7 +29,7 @@ Row = tuple[float, ...]
 Counts = NDArray[np.int_]
 
 
-class Days(msgspec.Struct, frozen=True):
+class Days(msgspec.Struct, frozen=True, array_like=True):
     """What is carried from day to day: deviations from the pack's median, in mV."""
 
     day: int | None = None
@@ -253,7 +253,7 @@ def rejoin(
 # Insulation
 
 
-class Trend(msgspec.Struct, frozen=True):
+class Trend(msgspec.Struct, frozen=True, array_like=True):
     """The insulation's low end by windows of some days."""
 
     window: int | None = None

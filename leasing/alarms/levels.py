@@ -16,7 +16,7 @@ MAX_GAP_S = 3600
 """Over a longer silence nobody knows whether it held."""
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, array_like=True):
     """How long something holds by now: since when, in how many rows, and when it was last seen."""
 
     since_s: float = math.nan
@@ -24,7 +24,7 @@ class Run(msgspec.Struct, frozen=True):
     last_s: float = math.nan
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, array_like=True):
     """Where one limit stands."""
 
     beyond: Run = Run()
@@ -95,7 +95,7 @@ class Level(msgspec.Struct, frozen=True):
 RANK = {AlarmSeverity.INFO: 1, AlarmSeverity.WARN: 2, AlarmSeverity.CRITICAL: 3}
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, array_like=True):
     """Where an alarm with its levels stands."""
 
     holds: dict[AlarmSeverity, Hold] = {}

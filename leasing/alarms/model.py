@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -277,6 +278,15 @@ def readings(
         column(insulation_kohm),
         np.empty((len(at), 0)) if cells_mv is None else np.asarray(cells_mv, float),
     )
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Rows of several packs, one pack after the other: each pack once, with the half-open range of
+    its rows."""
+
+    packs: list[UUID]
+    ranges: list[tuple[int, int]]
+    rows: Readings
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -4,11 +4,13 @@ import math
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from leasing.alarms.days import medians
 from leasing.alarms.model import Bools, Change, Floats, Limits, Readings
 from schemas.alarms import AlarmKind, AlarmSeverity
 
+Places = NDArray[np.int_]
 CELL_LOW_MV, CELL_HIGH_MV = 500, 4600
 """No cell that works is outside."""
 JUMP_FACTOR = 5
@@ -43,7 +45,9 @@ def expected_v(cells: Floats, limits: Limits) -> Floats:
     if not count:
         return np.full(len(cells), 3.3 * (limits.cells_in_series or math.nan))
     present = np.sum(~np.isnan(cells), axis=1)
-    total = np.nansum(cells, axis=1) + (count - present) * medians(cells, axis=1)
+    total = np.nansum(cells, axis=1)
+    if (few := present < count).any():
+        total[few] += (count - present[few]) * medians(cells[few], axis=1)
     return np.asarray(np.where(present * 2 >= count, total, np.nan) / 1000)
 
 
@@ -61,7 +65,7 @@ def contradiction_percent(rows: Readings, limits: Limits) -> Floats:
 LOOK_S = 1800
 
 
-class Stuck(msgspec.Struct, frozen=True):
+class Stuck(msgspec.Struct, frozen=True, array_like=True):
     """Since when each cell shows the same value, and how far the others went in the meantime."""
 
     slot: int = -1
@@ -80,12 +84,39 @@ def stuck(rows: Readings, carried: Stuck, limits: Limits) -> tuple[list[Change],
     slots = np.floor(rows.at_s / LOOK_S).astype(int)
     picked = np.flatnonzero(np.diff(slots, prepend=carried.slot) > 0)
     changes: list[Change] = []
+    if len(picked) and (moved := moving(rows, picked, carried, limits)) is not None:
+        return [], msgspec.structs.replace(moved, slot=int(slots[picked[-1]]))
     for row in picked.tolist():
         at_s, cells = float(rows.at_s[row]), rows.cells_mv[row]
         found, carried = look(at_s, cells, carried, limits)
         carried = msgspec.structs.replace(carried, slot=int(slots[row]))
         changes += found
     return changes, carried
+
+
+def moving(rows: Readings, picked: Places, carried: Stuck, limits: Limits) -> Stuck | None:
+    """What is carried on when every cell is there and none stands still for long, which is nearly
+    always; all rows at once. None for others: they are looked at one by one."""
+    cells, at_s = rows.cells_mv[picked], rows.at_s[picked]
+    if carried.told or len(carried.values) != cells.shape[1] or np.isnan(cells).any():
+        return None
+    same = cells == np.vstack([carried.values, cells[:-1]])
+    row = np.arange(len(cells))[:, None]
+    start = np.maximum.accumulate(np.where(same, -1, row), axis=0)
+    since = np.where(start < 0, carried.since_s, at_s[start])
+    if np.any(at_s[:, None] - since > limits.stuck_s):
+        return None
+    middle = medians(cells, axis=1)
+    low = np.minimum.accumulate(middle[::-1])[::-1]
+    high = np.maximum.accumulate(middle[::-1])[::-1]
+    last = start[-1]
+    begun = last < 0
+    return Stuck(
+        values=tuple(cells[-1].tolist()),
+        since_s=tuple(since[-1].tolist()),
+        low=tuple(np.where(begun, np.minimum(carried.low, low[0]), low[last]).tolist()),
+        high=tuple(np.where(begun, np.maximum(carried.high, high[0]), high[last]).tolist()),
+    )
 
 
 def look(at_s: float, cells: Floats, carried: Stuck, limits: Limits) -> tuple[list[Change], Stuck]:
@@ -126,7 +157,7 @@ def look(at_s: float, cells: Floats, carried: Stuck, limits: Limits) -> tuple[li
 # A state of charge that goes the other way
 
 
-class Hour(msgspec.Struct, frozen=True):
+class Hour(msgspec.Struct, frozen=True, array_like=True):
     """The charge that flowed in an hour, and the state of charge it began and ended with."""
 
     hour: int | None = None

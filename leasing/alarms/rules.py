@@ -30,7 +30,7 @@ MOST_SPREAD_C = 40
 INFO, WARN, CRITICAL = AlarmSeverity.INFO, AlarmSeverity.WARN, AlarmSeverity.CRITICAL
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, array_like=True):
     """What is carried of a pack from one portion of rows to the next."""
 
     last_s: float = -math.inf
@@ -185,8 +185,9 @@ def spread(rows: Readings, rested_s: Floats, limits: Limits) -> Watched:
         high, _ = extreme(cells, -math.inf)
         low, _ = extreme(cells, math.inf)
         if above is not None and below is not None:
-            middle = medians(cells, axis=1)
-            judged = judged & ((middle > above) | (middle < below))
+            middle = medians(cells[judged], axis=1)
+            judged = judged.copy()
+            judged[judged] = (middle > above) | (middle < below)
         values = np.where(judged, high - low, np.nan)
     found = levels(
         True,

@@ -8,18 +8,21 @@ week in the field, and neither alone is an alarm.
 """
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from leasing.alarms.model import Bools, Floats, Limits, Readings
 
 FAST_ROW_S = 3
+FIRST = np.zeros(1, np.int_)
 MEDIAN_FALL = 0.1
 """When all cells fall together it is the scale that changed, or the load."""
 
 
-class Signs(msgspec.Struct, frozen=True):
+class Signs(msgspec.Struct, frozen=True, array_like=True):
     """What was seen last, and when. The last known values are kept, with their instants: a value
     that is missing in a row is compared with the one before."""
 
@@ -42,7 +45,7 @@ def events(rows: Readings, signs: Signs, limits: Limits) -> tuple[list[int], Sig
     """The rows in which a runaway shows, and the signs carried on."""
     found: list[int] = []
     done = 0
-    for row in np.flatnonzero(suspects(rows, signs, limits)).tolist():
+    for row in np.flatnonzero(suspects(rows, [signs], limits)).tolist():
         if row > done:
             signs = after_quiet(rows, row - 1, signs)
         signs = step(rows, row, signs, limits)
@@ -138,31 +141,38 @@ JUMP_SEEN_MV = 50
 """Far below any jump that counts."""
 
 
-def suspects(rows: Readings, signs: Signs, limits: Limits) -> Bools:
+def suspects(
+    rows: Readings, signs: Sequence[Signs], limits: Limits, firsts: NDArray[np.int_] = FIRST
+) -> Bools:
     """The rows in which, or in the change into which, a sign could be. Most rows hold every value
-    and none of them moves much; those need no second look."""
-    celsius = np.concatenate([[signs.temperature_c], rows.temperature_c])
-    at = np.concatenate([[signs.temperature_s], rows.at_s])
-    rise, passed = np.diff(celsius), np.diff(at)
+    and none of them moves much; those need no second look. `firsts` are the first rows of packs,
+    each with its `signs`."""
+
+    def step(column: Floats, carried: list[float]) -> tuple[Floats, Floats]:
+        before = np.empty(len(column))
+        before[1:] = column[:-1]
+        before[firsts] = carried
+        return column - before, before
+
+    rise, _ = step(rows.temperature_c, [one.temperature_c for one in signs])
+    passed, _ = step(rows.at_s, [one.temperature_s for one in signs])
     gentle = rise < limits.runaway_rate_c_per_s * passed
     limit = np.where(passed > FAST_ROW_S, limits.runaway_rise_c, -math.inf)
     calm = (gentle | (rise < limit)) & (rise < limits.runaway_rise_c)
     # Heat alone is no sign: the rate that belongs to it is looked at anyway.
     share = limits.runaway_drop_percent / 100
-    if not rows.cells_mv.shape[1]:
-        volts = np.concatenate([[signs.voltage_v], rows.voltage_v])
-        fall = -np.diff(volts)
-        steady = fall <= share / (limits.cells_in_series or 1) * volts[:-1]
+    width = rows.cells_mv.shape[1]
+    if not width:
+        moved, volts = step(rows.voltage_v, [one.voltage_v for one in signs])
+        steady = -moved <= share / (limits.cells_in_series or 1) * volts
         return np.asarray(~(calm & steady))
-    if len(signs.cells) != rows.cells_mv.shape[1]:
-        before = np.full(rows.cells_mv.shape[1], math.nan)
-    else:
-        before = np.array(signs.cells)
-    matrix = np.vstack([before, rows.cells_mv])
-    high, low = matrix.max(axis=1), matrix.min(axis=1)  # NaN where a cell is missing
-    steady = np.diff(high - low) <= JUMP_SEEN_MV
+    unknown = (math.nan,) * width
+    carried = np.array([one.cells if len(one.cells) == width else unknown for one in signs])
+    high, low = rows.cells_mv.max(axis=1), rows.cells_mv.min(axis=1)  # NaN where a cell is missing
+    _, before = step(high, carried.max(axis=1).tolist())
+    jump, _ = step(high - low, np.ptp(carried, axis=1).tolist())
     # No cell can have lost a quarter when the lowest is above three quarters of what was highest.
-    return np.asarray(~(calm & steady & (low[1:] >= (1 - share) * high[:-1])))
+    return np.asarray(~(calm & (jump <= JUMP_SEEN_MV) & (low >= (1 - share) * before)))
 
 
 def after_quiet(rows: Readings, row: int, signs: Signs) -> Signs:

@@ -2,21 +2,23 @@
 answers for it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import numpy as np
 
-from leasing.alarms import quarantines, rules, store
+from leasing.alarms import fleet, quarantines, store
 from leasing.alarms.levels import RANK
 from leasing.alarms.model import (
     NEXT_STATES,
     REPEAT_AFTER,
     AlarmInState,
     BadLimits,
+    Batch,
     Change,
     DeviceAlarm,
     Limits,
@@ -61,26 +63,57 @@ class Raised(msgspec.Struct, frozen=True):
     rows: list[dict[str, Any]]
 
 
-async def watch(tx: Connection, packs: Mapping[UUID, Readings], *, now: datetime) -> None:
+async def watch(tx: Connection, batch: Batch, *, now: datetime) -> None:
     """Judge what packs reported, within the transaction that takes it in."""
+    rows = batch.rows
     latest_s = (now + MAX_AHEAD).timestamp()
-    judged = {pack_id: rows.rows(rows.at_s <= latest_s) for pack_id, rows in packs.items()}
-    pack_ids = sorted(pack_id for pack_id, rows in judged.items() if len(rows))
+    ranges = {
+        pack_id: (first, first + int(np.searchsorted(rows.at_s[first:last], latest_s, "right")))
+        for pack_id, (first, last) in zip(batch.packs, batch.ranges, strict=True)
+    }
+    pack_ids = sorted(pack_id for pack_id, (first, last) in ranges.items() if last > first)
     if not pack_ids:
         return
     await store.take_turns(tx, pack_ids, now)
+    packs = await store.watched(tx, pack_ids, civil_date(now))
+    judged = []
+    for pack in packs:
+        first, last = ranges[pack.pack_id]
+        # What comes late or again is how readings travel, and no fault of the pack's clock.
+        known = int(np.searchsorted(rows.at_s[first:last], pack.state.last_s, "right"))
+        judged.append((first + known, last))
+    limits = limits_of_all(packs)
+    answers = fleet.check_all(rows, judged, [pack.state for pack in packs], limits)
     states = {}
     found = []
-    for pack in await store.watched(tx, pack_ids, civil_date(now)):
-        limits = limits_of(pack)
-        rows = judged[pack.pack_id]
-        # What comes late or again is how readings travel, and no fault of the pack's clock.
-        rows = rows.rows(rows.at_s > pack.state.last_s)
-        changes, states[pack.pack_id] = rules.check(rows, pack.state, limits)
-        used = msgspec.to_builtins(limits) if changes else {}
-        found += [Raised(pack.pack_id, one, used, window(rows, one.at_s)) for one in changes]
+    told = zip(packs, limits, judged, answers, strict=True)
+    for pack, used, (first, last), (changes, state) in told:
+        states[pack.pack_id] = state
+        if changes:
+            of_pack = fleet.own(rows, first, last)
+            shown = msgspec.to_builtins(used)
+            found += [
+                Raised(pack.pack_id, one, shown, window(of_pack, one.at_s)) for one in changes
+            ]
     await store.carry(tx, states)
     await raise_all(tx, found, now)
+
+
+def limits_of_all(packs: Sequence[Watched]) -> list[Limits]:
+    """Those of each pack. Packs of one kind have one object."""
+    known: dict[bytes, Limits] = {}
+    found = []
+    for pack in packs:
+        key = msgspec.msgpack.encode((*LIMITED_BY(pack), pack.changes))
+        if key not in known:
+            known[key] = limits_of(pack)
+        found.append(known[key])
+    return found
+
+
+LIMITED_BY = attrgetter(
+    "chemistry", "cells_in_series", "rated_capacity_mah", "rated_voltage_mv", "full_cell_mv"
+)
 
 
 def limits_of(pack: Watched) -> Limits:

@@ -166,7 +166,8 @@ async def put_hours(tx: Connection, rows: Sequence[hours.Row]) -> None:
     """Hours as they are now."""
     if not rows:
         return
-    days = {civil_date(row[1]) for row in rows if isinstance(row[1], datetime)}
+    starts = {row[1] for row in rows}
+    days = {civil_date(start) for start in starts if isinstance(start, datetime)}
     await store.ensure_partitions(tx, store.HOURS, days)
     await tx.execute(MAKE_HOUR_STAGE)
     await tx.copy_records_to_table("reading_hour_stage", records=rows, columns=hours.COLUMNS)

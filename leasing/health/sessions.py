@@ -252,7 +252,7 @@ def _sessions(
         "end_a": amperes[last].tolist(),
         "start_soc_percent": _or_none(columns.soc[first]),
         "end_soc_percent": _or_none(columns.soc[last]),
-        "median_a": [_median(amperes[a : b + 1]) for a, b in _pairs(first, last)],
+        "median_a": _medians(amperes, first, last).tolist(),
         "rest_before_s": np.where(rested, (at[first] - at[earlier]) / 1e6, 0.0).tolist(),
         "rest_after_s": _or_none(np.where(rests, (at[lasts[after]] - at[last]) / 1e6, np.nan)),
         **temperatures,
@@ -285,6 +285,25 @@ def _median(values: NDArray[np.floating]) -> float:
     return upper if len(found) % 2 else (float(found[:middle].max()) + upper) / 2
 
 
+def _medians(values: NDArray[np.floating], first: Places, last: Places) -> Float:
+    """The median of each run: those of one length all at once."""
+    sizes = last - first + 1
+    order = np.argsort(sizes, kind="stable")
+    found = np.empty(len(first))
+    for begin, end in bounds(sizes[order]):
+        which = order[begin:end]
+        size = int(sizes[which[0]])
+        middle = size // 2
+        table = values[first[which][:, None] + np.arange(size)]
+        table.partition(middle, axis=1)
+        upper = table[:, middle].astype(np.float64)
+        if size % 2 == 0:
+            # The other middle one is the greatest of those before.
+            upper = (table[:, :middle].max(axis=1).astype(np.float64) + upper) / 2
+        found[which] = upper
+    return found
+
+
 def _or_none(values: NDArray[np.floating]) -> list[object]:
     return [None if value != value else value for value in values.tolist()]
 
@@ -297,7 +316,7 @@ def _of_temperature(columns: Columns, first: Places, last: Places) -> dict[str, 
     values = columns.temperature
     known = np.isfinite(values)
     if known.all():
-        medians: list[object] = [_median(values[a : b + 1]) for a, b in _pairs(first, last)]
+        medians: list[object] = _medians(values, first, last).tolist()
     else:
         medians = [_median_of_known(values[a : b + 1]) for a, b in _pairs(first, last)]
     least = _over(np.minimum, np.where(known, values, np.inf), first, last)

@@ -1,25 +1,35 @@
-"""What arrived is put together: a day's chunks become one, sessions and hours are summed up, and
-what is not to be believed is noted.
+"""What arrived is put together: the chunks of a day that is over become one, sessions and hours are
+summed up, and what is not to be believed is noted.
 
 Readings may come late and in any order, so nothing is continued: from some time before the first
 new reading on, everything is worked out again from the readings, and replaces what was there.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
 import msgspec
 import numpy as np
+from asyncpg import Record
 
 from leasing.db.pool import Connection
 from leasing.health import session_store
 from leasing.health.session_store import PackToSeal
 from leasing.health.sessions import cut
 from leasing.kit.time import civil_date, midnight
-from leasing.telemetry import hours, quality, storage, store
-from leasing.telemetry.columns import HOUR_US, Readings, bounds, civil_day, instant, us
+from leasing.telemetry import chunks, hours, quality, storage, store
+from leasing.telemetry.columns import (
+    CIVIL_OFFSET_US,
+    DAY_US,
+    HOUR_US,
+    Readings,
+    bounds,
+    civil_day,
+    instant,
+    us,
+)
 
 TOUCHED = timedelta(hours=6)
 """A session that ended so long before a new reading is not changed by it."""
@@ -78,9 +88,10 @@ async def seal(tx: Connection, packs: Sequence[PackToSeal]) -> None:
         for pack_id, from_at in zip(ids, touched, strict=True)
     ]
     to_ats = [pack.unsealed_from + FAR for pack in packs]
-    readings = await storage.read(tx, ids, from_ats, to_ats)
+    pieces = await storage.pieces(tx, ids, from_ats, to_ats)
+    readings = storage.put_together(pieces, ids, from_ats, to_ats)
+    await compact(tx, ids, scattered(pieces), readings)
     new = np.array([us(pack.unsealed_from) for pack in packs], np.int64)[readings.pack]
-    await compact(tx, packs, readings.take(civil_day(readings.at) >= civil_day(new)))
     await session_store.put_hours(
         tx, hours.rows(readings.take(readings.at // HOUR_US >= new // HOUR_US), ids)
     )
@@ -98,12 +109,48 @@ async def seal(tx: Connection, packs: Sequence[PackToSeal]) -> None:
     await session_store.mark_sealed(tx, ids)
 
 
-async def compact(tx: Connection, packs: Sequence[PackToSeal], readings: Readings) -> None:
-    """Write each day that has something new, and those after it, as one compressed chunk."""
-    ids = [pack.pack_id for pack in packs]
-    since = [midnight(civil_date(pack.unsealed_from)) for pack in packs]
-    await store.delete_chunks(tx, ids, since)
-    await storage.write(tx, ids, readings, compress=True)
+MOST_PIECES = 24
+"""Of a day that goes on: one an hour, of a gateway that sends hours at once."""
+
+
+def scattered(pieces: Sequence[Record]) -> list[tuple[UUID, date]]:
+    """The days of packs that are to be written anew, from their chunks in order of pack and time: a
+    day after which others began, when it lies in several pieces or was not compressed; the one that
+    goes on only when it lies in very many, or each hour would write the whole day again."""
+    days: dict[tuple[UUID, date], list[Record]] = {}
+    newest: dict[UUID, date] = {}
+    for piece in pieces:
+        pack_id, day = piece["pack_id"], civil_date(piece["first_at"])
+        days.setdefault((pack_id, day), []).append(piece)
+        newest[pack_id] = day
+    return [
+        (pack_id, day)
+        for (pack_id, day), some in days.items()
+        if len(some) > MOST_PIECES
+        or (day < newest[pack_id] and (len(some) > 1 or not chunks.is_compressed(some[0]["body"])))
+    ]
+
+
+async def compact(
+    tx: Connection,
+    ids: Sequence[UUID],
+    scattered_days: Sequence[tuple[UUID, date]],
+    readings: Readings,
+) -> None:
+    """Write days of packs as one compressed chunk each."""
+    if not scattered_days:
+        return
+    packs, days = zip(*scattered_days, strict=True)
+    from_ats = [midnight(day) for day in days]
+    to_ats = [midnight(day + timedelta(days=1)) for day in days]
+    await store.delete_chunks(tx, packs, from_ats, to_ats)
+    wanted = {(pack_id, us(at)) for pack_id, at in zip(packs, from_ats, strict=True)}
+    keep = np.zeros(len(readings), np.bool_)
+    of_day = civil_day(readings.at)
+    for first, last in bounds(readings.pack, of_day):
+        begins = int(of_day[first]) * DAY_US - CIVIL_OFFSET_US
+        keep[first:last] = (ids[readings.pack[first]], begins) in wanted
+    await storage.write(tx, ids, readings.take(keep), compress=True)
 
 
 def stretches(

@@ -102,6 +102,10 @@ def _planes(table: NDArray[np.int16] | NDArray[np.float32], kind: str) -> bytes:
     return raw.reshape(table.shape[1], table.shape[0], -1).transpose(2, 0, 1).tobytes()
 
 
+def is_compressed(body: bytes) -> bool:
+    return body[0] == COMPRESSED
+
+
 def decode(pack: int, first_us: int, body: bytes) -> Readings:
     """The readings of a chunk. Raises `NotAChunk`."""
     return decode_all([(pack, first_us, body)])

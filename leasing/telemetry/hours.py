@@ -26,18 +26,21 @@ def rows(readings: Readings, packs: Sequence[UUID]) -> list[Row]:
     if not groups:
         return []
     firsts = np.array([first for first, _ in groups])
-    columns: list[list[float | None]] = []
+    columns: list[Sequence[object]] = []
     for name in SUMMED:
         columns += _summed(_least_and_greatest(readings, name), firsts)
-    return [
-        (
-            packs[readings.pack[first]],
-            instant(int(readings.at[first]) // HOUR_US * HOUR_US),
-            last - first,
-            *(column[n] for column in columns),
+    hours = (readings.at[firsts] // HOUR_US * HOUR_US).tolist()
+    # Packs report in the same hours: few instants are made, and each once.
+    instants = {hour: instant(hour) for hour in set(hours)}
+    return list(
+        zip(
+            [packs[place] for place in readings.pack[firsts].tolist()],
+            [instants[hour] for hour in hours],
+            [last - first for first, last in groups],
+            *columns,
+            strict=True,
         )
-        for n, (first, last) in enumerate(groups)
-    ]
+    )
 
 
 def _least_and_greatest(readings: Readings, name: str) -> tuple[NDArray[np.float64], ...] | None:
@@ -66,6 +69,14 @@ def _summed(
         return [[None] * len(firsts)] * 3
     least, mean, most = values
     known = np.isfinite(mean)
+    if known.all():
+        count = np.diff(firsts, append=len(mean))
+        parts = (
+            np.minimum.reduceat(least, firsts),
+            np.add.reduceat(mean, firsts) / count,
+            np.maximum.reduceat(most, firsts),
+        )
+        return [part.tolist() for part in parts]
     count = np.add.reduceat(known.astype(np.int64), firsts)
     total = np.add.reduceat(np.where(known, mean, 0.0), firsts)
     parts = (

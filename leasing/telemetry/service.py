@@ -240,7 +240,7 @@ async def keep_and_watch(
     """Store readings, and judge them before anybody is told that they are stored. Returns how
     many were new."""
     stored = await storage.add(tx, packs, readings, now=now)
-    await alarms.watch(tx, watching.by_pack(packs, readings), now=now)
+    await alarms.watch(tx, watching.batch(packs, readings), now=now)
     return stored
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from asyncpg import Record
 from numpy.typing import NDArray
 
 from leasing.db.pool import Connection
@@ -247,8 +248,28 @@ async def read(
 ) -> Readings:
     """The readings of packs, each from its instant to before another, ordered; `pack` is the place
     in `pack_ids`, which name each pack once."""
+    rows = await pieces(tx, pack_ids, from_ats, to_ats)
+    return put_together(rows, pack_ids, from_ats, to_ats)
+
+
+async def pieces(
+    tx: Connection,
+    pack_ids: Sequence[UUID],
+    from_ats: Sequence[datetime],
+    to_ats: Sequence[datetime],
+) -> list[Record]:
+    """The chunks that hold the readings of packs, each from its instant to before another."""
     last = [to_at - store.MOMENT for to_at in to_ats]
-    rows = await store.overlapping(tx, pack_ids, from_ats, last)
+    return await store.overlapping(tx, pack_ids, from_ats, last)
+
+
+def put_together(
+    rows: Sequence[Record],
+    pack_ids: Sequence[UUID],
+    from_ats: Sequence[datetime],
+    to_ats: Sequence[datetime],
+) -> Readings:
+    """The readings in chunks, as `read` returns them."""
     if not rows:
         return NOTHING
     places = {pack_id: place for place, pack_id in enumerate(pack_ids)}

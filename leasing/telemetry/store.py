@@ -253,18 +253,23 @@ async def chunks_from(
 
 DELETE_CHUNKS = """
 DELETE FROM reading_chunk
- USING unnest($1::uuid[], $2::timestamptz[]) AS asked (pack_id, from_at)
+ USING unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS asked (pack_id, from_at, to_at)
  WHERE reading_chunk.pack_id = asked.pack_id
    AND first_at >= asked.from_at
-   AND first_at >= $3
+   AND first_at < asked.to_at
+   AND first_at >= $4
+   AND first_at < $5
 """
 
 
 async def delete_chunks(
-    tx: Connection, pack_ids: Sequence[UUID], from_ats: Sequence[datetime]
+    tx: Connection,
+    pack_ids: Sequence[UUID],
+    from_ats: Sequence[datetime],
+    to_ats: Sequence[datetime],
 ) -> None:
-    """Of each pack, those that begin at an instant or later: the caller writes them anew."""
-    await tx.execute(DELETE_CHUNKS, pack_ids, from_ats, min(from_ats))
+    """Those of packs that begin within stretches of time: the caller writes them anew."""
+    await tx.execute(DELETE_CHUNKS, pack_ids, from_ats, to_ats, min(from_ats), max(to_ats))
 
 
 # --- The newest values ------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import numpy as np
 
-from leasing.alarms.model import Readings as Rows
+from leasing.alarms.model import Batch
 from leasing.alarms.model import readings as rows_of
 from leasing.telemetry.columns import NO_CELL, Readings, bounds, ordered
 
@@ -20,22 +20,16 @@ JUDGED = (
 )
 
 
-def by_pack(packs: Sequence[UUID], readings: Readings) -> dict[UUID, Rows]:
-    """Each pack's readings in order of time; `pack` of a reading is a place in `packs`. Cells that
-    no reading of a pack shows are none of its."""
-    found = {}
+def batch(packs: Sequence[UUID], readings: Readings) -> Batch:
+    """Readings of packs in order of time; `pack` of a reading is a place in `packs`."""
     inorder = ordered(readings)
-    at_s = inorder.at / SECOND_US
-    columns = {name: inorder.scalar(name).astype(float) for name in JUDGED}
-    for first, last in bounds(inorder.pack):
-        which = slice(first, last)
-        cells = None
-        if inorder.cells_mv is not None:
-            raw = inorder.cells_mv[which]
-            shown = np.flatnonzero((raw != NO_CELL).any(axis=0))
-            raw = raw[:, : int(shown[-1]) + 1 if len(shown) else 0]
-            cells = np.where(raw == NO_CELL, np.nan, raw.astype(float))
-        found[packs[inorder.pack[first]]] = rows_of(
-            at_s[which], **{name: column[which] for name, column in columns.items()}, cells_mv=cells
-        )
-    return found
+    cells = None
+    if (raw := inorder.cells_mv) is not None:
+        cells = np.where(raw == NO_CELL, np.nan, raw.astype(float))
+    columns = {name: inorder.scalars[name] for name in JUDGED if name in inorder.scalars}
+    ranges = bounds(inorder.pack)
+    return Batch(
+        [packs[inorder.pack[first]] for first, _ in ranges],
+        ranges,
+        rows_of(inorder.at / SECOND_US, **columns, cells_mv=cells),
+    )

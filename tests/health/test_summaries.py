@@ -47,12 +47,25 @@ EVERYTHING = {
     "sessions": "SELECT * FROM pack_session ORDER BY 1, 2",
     "hours": "SELECT * FROM reading_hour ORDER BY 1, 2",
     "flags": "SELECT * FROM reading_flag ORDER BY 1, 2, 3, 4",
-    "chunks": "SELECT pack_id, first_at, last_at, readings, body FROM reading_chunk ORDER BY 1, 2",
+    # Of days that are over; the last one of a pack lies in pieces.
+    "chunks": "SELECT pack_id, first_at, last_at, readings, body FROM reading_chunk"
+    " WHERE (first_at AT TIME ZONE 'Asia/Shanghai')::date <"
+    " (SELECT max((last_at AT TIME ZONE 'Asia/Shanghai')::date) FROM reading_chunk AS later"
+    " WHERE later.pack_id = reading_chunk.pack_id)"
+    " ORDER BY 1, 2",
 }
 
 
-async def everything(db: Database) -> dict[str, list[tuple[Any, ...]]]:
-    return {name: await rows(db, query) for name, query in EVERYTHING.items()}
+async def everything(db: Database) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {
+        name: await rows(db, query) for name, query in EVERYTHING.items()
+    }
+    async with db.transaction() as tx:
+        for pack in await tx.fetch("SELECT id FROM pack ORDER BY id"):
+            found[f"readings of {pack['id']}"] = views(
+                await storage.page(tx, pack["id"], FIRST, LAST, 5000)
+            )
+    return found
 
 
 def days(pack: UUID, seed: int, count: int = 1500) -> list[Reading]:
@@ -80,6 +93,7 @@ def test_pieces_in_any_order_sealed_at_any_time_end_as_if_all_had_come_at_once(d
         assert await seal(db) == 2
         at_once = await everything(db)
         assert len(at_once["sessions"]) > 50
+        assert len(at_once["chunks"]) >= 4
         async with db.transaction() as tx:
             await tx.execute(
                 "TRUNCATE reading_chunk, pack_session, reading_hour, reading_flag, pack_telemetry"
@@ -105,7 +119,7 @@ def test_pieces_in_any_order_sealed_at_any_time_end_as_if_all_had_come_at_once(d
     database(scenario)
 
 
-def test_a_day_is_one_chunk_and_reads_as_before(database):
+def test_a_day_that_is_over_is_one_chunk_and_reads_as_before(database):
     async def scenario(db: Database) -> None:
         (pack,) = await packs(db, 1)
         readings = days(pack, 1, 800)[:800]
@@ -119,8 +133,60 @@ def test_a_day_is_one_chunk_and_reads_as_before(database):
             after = views(await storage.page(tx, pack, FIRST, LAST, 2000))
         assert (len(before), sum(count for _, count in chunks)) == (800, 800)
         assert after == before
-        civil = {(at + timedelta(hours=8)).date() for at, _ in chunks}
-        assert len(civil) == len(chunks)
+        civil = [(at + timedelta(hours=8)).date() for at, _ in chunks]
+        assert len(set(civil)) == 4
+        over = [day for day in civil if day != max(civil)]
+        assert len(over) == len(set(over)) == 3
+        assert len(civil) - len(over) <= summaries.MOST_PIECES
+
+    database(scenario)
+
+
+STORED = "SELECT first_at, readings, xmin::text FROM reading_chunk ORDER BY first_at"
+
+
+def test_a_day_is_written_anew_once_when_it_is_over_and_not_every_hour(database):
+    async def scenario(db: Database) -> None:
+        (pack,) = await packs(db, 1)
+        midnight = datetime(2026, 6, 14, 16, tzinfo=UTC)
+
+        async def hour(number: int, minute: int = 0) -> None:
+            at = midnight + timedelta(hours=number, minutes=minute)
+            readings = [
+                Reading(pack_id=pack, at=at + timedelta(minutes=m), voltage_v=50 + m / 10)
+                for m in range(10)
+            ]
+            await ingest(db, readings)
+            await seal(db)
+
+        for number in range(24):
+            await hour(number)
+            before = await rows(db, STORED)
+            assert [count for _, count, _ in before] == [10] * (number + 1)
+            assert len({row for *_, row in before}) == number + 1, "each as it came"
+        await hour(24)
+        after = await rows(db, STORED)
+        assert [count for _, count, _ in after] == [240, 10]
+        await hour(25)
+        assert (await rows(db, STORED))[:2] == after
+        # What comes late to a day that is over is put with it.
+        await hour(3, minute=30)
+        assert [count for _, count, _ in await rows(db, STORED)] == [250, 10, 10]
+
+    database(scenario)
+
+
+def test_a_day_in_very_many_pieces_is_put_together_before_it_is_over(database):
+    async def scenario(db: Database) -> None:
+        (pack,) = await packs(db, 1)
+        start = datetime(2026, 6, 14, 16, tzinfo=UTC)
+        for n in range(summaries.MOST_PIECES + 1):
+            await ingest(
+                db, [Reading(pack_id=pack, at=start + timedelta(minutes=n), voltage_v=50.0)]
+            )
+        await seal(db)
+        (only,) = await rows(db, STORED)
+        assert only[1] == summaries.MOST_PIECES + 1
 
     database(scenario)
 
