@@ -48,7 +48,7 @@ class ReadingsRefused(Invalid):
 
 class Taken(msgspec.Struct, frozen=True):
     """What became of reports: stored, there already, of nobody we know, at no possible time or
-    without any value."""
+    with neither value nor alarm."""
 
     stored: int
     repeated: int
@@ -217,6 +217,7 @@ async def ingest_reports(tx: Connection, reports: Sequence[Report], *, now: date
     await count_unmatched(tx, named, readings.pack[unknown], UNKNOWN, now)
     await count_unmatched(tx, named, readings.pack[wrong_time & ~unknown], "impossible_time", now)
     empty = ~rules.has_values(placed)
+    warns = np.array([bool(report.alarms) for report in reports], np.bool_)
     good = placed.take(~(wrong_time | unknown | empty))
     stored = await keep_and_watch(tx, packs, good, now=now)
     raised = told_alarms(packs, placed.pack[~wrong_time], reports_at(reports, ~wrong_time))
@@ -226,7 +227,7 @@ async def ingest_reports(tx: Connection, reports: Sequence[Report], *, now: date
         stored=stored,
         repeated=len(good) - stored,
         unmatched=int(unknown.sum()),
-        refused=int(((wrong_time | empty) & ~unknown).sum()),
+        refused=int(((wrong_time | (empty & ~warns)) & ~unknown).sum()),
     )
 
 
