@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +111,9 @@ def steps(file: Path) -> Iterator[Step]:
 
 def csv_steps(file: Path) -> Iterator[Step]:
     total = file.stat().st_size
-    with file.open(encoding="utf-8", newline="") as lines:
+    with file.open("rb") as raw, TextIOWrapper(raw, encoding="utf-8", newline="") as lines:
         for batch in files.read_csv(lines, ROWS):
-            yield Step(batch, min(lines.buffer.tell(), total), total)
+            yield Step(batch, min(raw.tell(), total), total)
 
 
 def parquet_steps(file: Path) -> Iterator[Step]:

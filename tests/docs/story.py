@@ -47,6 +47,7 @@ from tests.docs import (
     bill_chapters,
     document_chapters,
     lease_chapters,
+    message_chapters,
     money_chapters,
     side_chapters,
     tariff_chapters,
@@ -95,6 +96,7 @@ async def tell(world: World) -> list[Told]:
     await bill_chapters.a_price_a_hundred_times_too_high(teller, staff)
     await bill_chapters.before_and_after_a_run(staff, customer, parties["customer"])
     await alarm_chapters.an_alarm(teller, staff, customer, parties["customer"])
+    await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
     return teller.finished()
 
 
