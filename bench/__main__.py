@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import billing, decoders, documents, ingest, one_row, packs, rating, rollout
+from bench import billing, decoders, documents, gateways, ingest, one_row, packs, rating, rollout
 from bench.place import Place, place
 from bench.result import Result
 from leasing.kit import logs
@@ -30,6 +30,7 @@ PARTS = (
     "rollout",
     "documents",
     "decoders",
+    "gateways",
 )
 
 
@@ -53,6 +54,8 @@ class Sizes:
     positions: int
     rollout_runs: int
     document_runs: int
+    messages: int
+    gateway_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -86,6 +89,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await packs.measure(here, sizes.stock, sizes.plans, say)
         if "rollout" in parts:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
+        if "gateways" in parts:
+            await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
     return results
@@ -190,6 +195,8 @@ def main(
         positions=positions or (5_000 if quick else 20_000),
         rollout_runs=rollout_runs or (2 if quick else 5),
         document_runs=2 if quick else 6,
+        messages=5_000 if quick else 20_000,
+        gateway_runs=2 if quick else 5,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

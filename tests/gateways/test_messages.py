@@ -9,9 +9,10 @@ import pytest
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from leasing.gateways import service, store
+from leasing.telemetry import service as telemetry
 from leasing.telemetry.decoders import binterface, bms48, safe_xml
 from leasing.telemetry.decoders.binterface import in_soap
-from leasing.telemetry.model import Source, SourceKind
+from leasing.telemetry.model import Alarm, Report, Source, SourceKind
 from tests import build
 from tests.build import Json, World
 from tests.telemetry.test_binterface import LOGIN, alarm, alarms, request
@@ -241,10 +242,14 @@ def test_alarms_of_other_ways_in_are_not_ended_by_a_frame_without_them(database)
             lease = await a_site_with_a_device(world)
             by_unit = alarm("开始", AlarmTime="2026-06-14 10:00:00", DeviceCode=DEVICE)
             said(await send(world, alarms(by_unit)))
+            source = Source(SourceKind.PACK, lease["pack"]["id"])
+            smoke = Report(source, AT, alarms=(Alarm("smoke", begins=True),))
+            async with db.transaction() as tx:
+                await telemetry.ingest_reports(tx, [smoke], now=AT)
             before = await alarms_of(world, lease["pack"]["id"])
             await post(world, lease["pack"]["code"], (0, ALARMS), (1, CALM))
             after = await alarms_of(world, lease["pack"]["id"])
-            assert before[0] in after
+            assert len(before) == 2
             assert [one for one in after if one[1] == "raised"] == before
 
     database(scenario)
