@@ -13,7 +13,9 @@ from leasing.db.pool import Connection, Database
 from leasing.gateways import bms, store, tower
 from leasing.gateways.model import Delivery, Unread
 from leasing.kit.errors import NotFound
+from leasing.kit.time import civil_date
 from leasing.telemetry import service as telemetry
+from leasing.telemetry import store as telemetry_store
 from leasing.telemetry.columns import from_rows
 from leasing.telemetry.decoders import binterface, bms48
 from leasing.telemetry.model import Alarm, Report, Source, SourceKind
@@ -38,6 +40,20 @@ async def commit(db: Database, deliveries: Sequence[Delivery]) -> None:
 async def knows_vehicle(db: Database, vin: str) -> bool:
     async with db.transaction(read_only=True) as tx:
         return await store.knows_vehicle(tx, vin)
+
+
+async def compare_packs(db: Database, vin: str, codes: Sequence[str]) -> None:
+    """A vehicle has said which packs are in it. Codes that are on no pack that stands in it today
+    are listed with the sources that nobody here knows, for staff to look at."""
+    async with db.transaction() as tx:
+        now = await clock.now(tx)
+        said = [code for code in codes if code.strip()]
+        strange = await store.codes_elsewhere(tx, vin, said, civil_date(now))
+        told = [
+            (Source(SourceKind.PACK_CODE, code), 1, f"not in vehicle {vin}") for code in strange
+        ]
+        if told:
+            await telemetry_store.note_unmatched(tx, told, now)
 
 
 # --- Over HTTP --------------------------------------------------------------------------------

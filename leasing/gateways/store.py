@@ -1,7 +1,7 @@
 """What gateways keep and ask."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from asyncpg import Record
@@ -54,6 +54,27 @@ SELECT EXISTS (SELECT FROM site WHERE vin = $1)
 async def knows_vehicle(tx: Connection, vin: str) -> bool:
     known: bool = await tx.fetchval(KNOWS_VEHICLE, vin)
     return known
+
+
+CODES_ELSEWHERE = """
+SELECT DISTINCT told.code
+  FROM unnest($2::text[]) AS told (code)
+ WHERE NOT EXISTS (
+       SELECT FROM site
+         JOIN line_revision ON line_revision.site_id = site.id
+         JOIN placement ON placement.line_id = line_revision.line_id
+         JOIN pack_code ON pack_code.pack_id = placement.pack_id
+        WHERE site.vin = $1
+          AND line_revision.during @> $3::date
+          AND placement.during @> $3::date
+          AND pack_code.code = told.code)
+ ORDER BY told.code
+"""
+
+
+async def codes_elsewhere(tx: Connection, vin: str, codes: Sequence[str], on: date) -> list[str]:
+    """Those of the codes that are on no pack in a vehicle on a day."""
+    return [row["code"] for row in await tx.fetch(CODES_ELSEWHERE, vin, list(codes), on)]
 
 
 LIST = """

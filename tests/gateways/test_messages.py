@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -271,5 +272,27 @@ def test_every_frame_that_cannot_be_read_is_named_and_nothing_is_stored(database
             assert "checksum" in named["/frames/1/frame"]
             path = f"/v1/packs/{pack['id']}/readings"
             assert (await world.staff.get(path))["items"] == []
+
+    database(scenario)
+
+
+def test_a_code_that_a_vehicle_names_and_that_does_not_stand_in_it_is_listed(database):
+    vin = "LSVAA4182E2184847"
+
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await build.leased_pack(world, on="2026-02-01")
+            async with db.transaction() as tx:
+                vehicle = "UPDATE site SET kind = 'vehicle', vin = $1 WHERE id = $2"
+                await tx.execute(vehicle, vin, UUID(lease["site"]["id"]))
+            other = await build.pack(world)
+            await service.compare_packs(db, vin, [lease["pack"]["code"]])
+            assert (await world.staff.get("/v1/unmatched-sources"))["items"] == []
+            for _ in range(2):
+                named = [lease["pack"]["code"], other["code"], " "]
+                await service.compare_packs(db, vin, named)
+            (found,) = (await world.staff.get("/v1/unmatched-sources"))["items"]
+            assert (found["value"], found["readings"]) == (other["code"], 2)
+            assert found["reason"] == f"not in vehicle {vin}"
 
     database(scenario)
