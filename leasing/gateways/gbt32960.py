@@ -67,7 +67,9 @@ class Limits(msgspec.Struct, frozen=True):
     pages_within: timedelta = timedelta(seconds=1)
     errors: int = 20
     """Unreadable frames in one connection before it is ended."""
-    read_bytes: int = 65_536
+    read_bytes: int = 16_384
+    """At once. Heartbeats of 25 bytes take forty times their size once they are decoded, and a peer
+    may send nothing else."""
 
 
 class Gateway:
