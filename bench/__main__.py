@@ -20,6 +20,7 @@ from bench import (
     billing,
     decoders,
     documents,
+    gateways,
     health,
     ingest,
     one_row,
@@ -43,6 +44,7 @@ PARTS = (
     "decoders",
     "routing",
     "health",
+    "gateways",
 )
 
 
@@ -70,6 +72,8 @@ class Sizes:
     fill: float | None
     health_packs: int
     health_runs: int
+    messages: int
+    gateway_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -105,6 +109,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await packs.measure(here, sizes.stock, sizes.plans, say)
         if "rollout" in parts:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
+        if "gateways" in parts:
+            await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
         if "health" in parts:
@@ -221,6 +227,8 @@ def main(
         fill=fill,
         health_packs=health_packs or (500 if quick else 2_000),
         health_runs=2 if quick else 3,
+        messages=5_000 if quick else 20_000,
+        gateway_runs=2 if quick else 5,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

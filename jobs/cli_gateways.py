@@ -62,6 +62,7 @@ async def _serve_gbt32960(
             now=system_now,
             platforms=platforms,
             limits=gbt32960.Limits(connections=connections),
+            compare_packs=partial(service.compare_packs, db),
         )
         server = await asyncio.start_server(gateway.serve, host, port, backlog=1024)
         stack.callback(server.close)

@@ -32,6 +32,7 @@ from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
 from leasing.http.edge import (
@@ -106,6 +107,7 @@ HANDLERS = [
     *annotations.HANDLERS,
     *alarms.HANDLERS,
     *telemetry.HANDLERS,
+    *gateways.HANDLERS,
     *health.HANDLERS,
     *autonomy.HANDLERS,
     *maintenance.HANDLERS,

@@ -121,7 +121,9 @@ class UnmatchedSourceView(Outgoing, frozen=True):
     last_seen_at: datetime
     readings: int
     reason: str
-    """The last reason: `pack_not_found`, or `impossible_time` of one that is known."""
+    """The last reason: `pack_not_found`, `impossible_time` of one that is known, or
+    `not in vehicle …` of a code that a vehicle names at its login, and that is on no pack standing
+    in it; then `readings` counts logins."""
 
 
 class QuantityView(Outgoing, frozen=True):

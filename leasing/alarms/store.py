@@ -175,6 +175,26 @@ async def raise_alarm(
 
 # One of the rules is found by its kind and cell, one of the device by its serial, or by its code
 # when it has none.
+# Alarms that a device tells by flags that are up; they have no serial.
+FLAGS = """
+SELECT pack_id, max(last_seen_at) AS told_at,
+       coalesce(array_agg(code) FILTER (WHERE state <> 'closed'), '{}') AS up
+  FROM alarm
+ WHERE pack_id = ANY ($1::uuid[])
+   AND kind = 'device'
+   AND serial IS NULL
+ GROUP BY pack_id
+"""
+
+
+async def flags(
+    tx: Connection, pack_ids: Collection[UUID]
+) -> dict[UUID, tuple[datetime, frozenset[str]]]:
+    """When a pack's own alarms without a serial were last told of, and which of them are up."""
+    rows = await tx.fetch(FLAGS, list(pack_ids))
+    return {row["pack_id"]: (row["told_at"], frozenset(row["up"])) for row in rows}
+
+
 END = """
 UPDATE alarm
    SET state = 'closed',

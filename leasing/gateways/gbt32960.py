@@ -11,7 +11,7 @@ readings of vehicles we do not know are counted and acknowledged, as everywhere.
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -67,11 +67,14 @@ class Limits(msgspec.Struct, frozen=True):
     pages_within: timedelta = timedelta(seconds=1)
     errors: int = 20
     """Unreadable frames in one connection before it is ended."""
-    read_bytes: int = 65_536
+    read_bytes: int = 16_384
+    """At once. Heartbeats of 25 bytes take forty times their size once they are decoded, and a peer
+    may send nothing else."""
 
 
 class Gateway:
-    """What connections share. `knows_vehicle` asks the database."""
+    """What connections share. `knows_vehicle` asks the database; `compare_packs` tells it which
+    packs a vehicle says are in it (2025)."""
 
     def __init__(
         self,
@@ -81,12 +84,14 @@ class Gateway:
         now: Callable[[], datetime],
         platforms: Mapping[str, str],
         limits: Limits | None = None,
+        compare_packs: Callable[[str, Sequence[str]], Awaitable[None]] | None = None,
     ) -> None:
         self.intake = intake
         self.knows_vehicle = knows_vehicle
         self.now = now
         self.platforms = platforms
         self.limits = limits or Limits()
+        self.compare_packs = compare_packs
         self.open = 0
         self.by_vehicle: dict[str, Session] = {}
         self.flags = FlagMemory()
@@ -192,7 +197,7 @@ class Session:
 
     async def obey(self, frame: Frame, payload: Payload) -> None:
         if isinstance(payload, Login | Login2025):
-            await self.log_in(frame)
+            await self.log_in(frame, payload)
         elif isinstance(payload, PlatformLogin):
             expected = self.gateway.platforms.get(payload.username)
             right = expected is not None and hmac.compare_digest(
@@ -215,12 +220,14 @@ class Session:
         else:
             await self.answer(frame, Ack.ERROR)
 
-    async def log_in(self, frame: Frame) -> None:
+    async def log_in(self, frame: Frame, login: Login | Login2025) -> None:
         """A vehicle says who it is. One that connects anew replaces its old connection, which it
         has lost sight of."""
         if not await self.gateway.knows_vehicle(frame.vin):
             await self.answer(frame, Ack.VIN_UNKNOWN)
             return
+        if isinstance(login, Login2025) and login.codes and self.gateway.compare_packs:
+            await self.gateway.compare_packs(frame.vin, login.codes)
         self.vin = frame.vin
         older = self.gateway.by_vehicle.get(frame.vin)
         if older is not None and older is not self:

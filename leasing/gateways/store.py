@@ -1,7 +1,8 @@
 """What gateways keep and ask."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from uuid import UUID
 
 from asyncpg import Record
 
@@ -19,15 +20,30 @@ SELECT source, reason, received_at, sha256(content), content
 """
 
 
+MAX_BYTES = 1_048_576
+MAX_REASON = 1_000
+
+
 async def keep(tx: Connection, messages: Sequence[Unread]) -> None:
-    """Keep what could not be read."""
+    """Keep what could not be read; of what is longer than a megabyte, its beginning."""
     await tx.execute(
         KEEP,
-        [one.source for one in messages],
-        [one.reason for one in messages],
+        [storable(one.source) for one in messages],
+        [storable(reason_of(one)) for one in messages],
         [one.received_at for one in messages],
-        [one.content for one in messages],
+        [one.content[:MAX_BYTES] for one in messages],
     )
+
+
+def reason_of(message: Unread) -> str:
+    cut = len(message.content) > MAX_BYTES
+    whole = f" (cut: {len(message.content):,} bytes came)" if cut else ""
+    return (message.reason[:MAX_REASON].strip() or "no reason") + whole
+
+
+def storable(text: str) -> str:
+    """A reason may quote what came: a NUL, or half of a surrogate, is nothing a text can hold."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 KNOWS_VEHICLE = """
@@ -40,9 +56,30 @@ async def knows_vehicle(tx: Connection, vin: str) -> bool:
     return known
 
 
+CODES_ELSEWHERE = """
+SELECT DISTINCT told.code
+  FROM unnest($2::text[]) AS told (code)
+ WHERE NOT EXISTS (
+       SELECT FROM site
+         JOIN line_revision ON line_revision.site_id = site.id
+         JOIN placement ON placement.line_id = line_revision.line_id
+         JOIN pack_code ON pack_code.pack_id = placement.pack_id
+        WHERE site.vin = $1
+          AND line_revision.during @> $3::date
+          AND placement.during @> $3::date
+          AND pack_code.code = told.code)
+ ORDER BY told.code
+"""
+
+
+async def codes_elsewhere(tx: Connection, vin: str, codes: Sequence[str], on: date) -> list[str]:
+    """Those of the codes that are on no pack in a vehicle on a day."""
+    return [row["code"] for row in await tx.fetch(CODES_ELSEWHERE, vin, list(codes), on)]
+
+
 LIST = """
-SELECT id, source, reason, received_at, octet_length(content) AS bytes,
-       encode(content, 'hex') AS content_hex
+SELECT id, source, reason, received_at, octet_length(content) AS size_bytes,
+       encode(sha256, 'hex') AS sha256
   FROM unread_message
  WHERE id > $1
    AND ($2::text IS NULL OR source = $2)
@@ -51,8 +88,20 @@ SELECT id, source, reason, received_at, octet_length(content) AS bytes,
 """
 
 
-async def after(tx: Connection, message_id: object, source: str | None, limit: int) -> list[Record]:
+async def after(tx: Connection, message_id: UUID, source: str | None, limit: int) -> list[Record]:
     return await tx.fetch(LIST, message_id, source, limit)
+
+
+CONTENT = """
+SELECT content
+  FROM unread_message
+ WHERE id = $1
+"""
+
+
+async def content(tx: Connection, message_id: UUID) -> bytes | None:
+    found: bytes | None = await tx.fetchval(CONTENT, message_id)
+    return found
 
 
 FORGET = """

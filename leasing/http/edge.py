@@ -2,8 +2,9 @@
 
 A request's body is read before its transaction opens, and its answer is sent after the
 transaction ended, so a slow client never holds a database connection. An answer of 400 or more
-rolls back. A POST with an `Idempotency-Key` saves its answer in the same transaction that did
-the work; the same key brings the same answer back.
+rolls back, unless its handler wrote down what it refused (`keep_although_refused`). A POST with an
+`Idempotency-Key` saves its answer in the same transaction that did the work; the same key brings
+the same answer back.
 
 A route that reads with one statement, and no more, may say so (`opt={"one_statement": True}`).
 The lessor's own request is then sent as it is; an outsider's needs a transaction all the same,
@@ -157,7 +158,7 @@ class Edge(ASGIMiddleware):
                     await next_app(scope, receive, answer.hold)
                 else:
                     await self.once(scope, receive, answer, next_app, tx, caller, key, body)
-                if answer.status >= 400:
+                if answer.status >= 400 and not scope["state"].get("keeps_refusal"):
                     raise RolledBack
         except RolledBack:
             pass
@@ -189,6 +190,11 @@ class Edge(ASGIMiddleware):
         if answer.status < 400:
             await tx.execute("SET LOCAL ROLE NONE")
             await save(tx, caller, key, fingerprint, answer)
+
+
+def keep_although_refused(scope: Scope) -> None:
+    """What this request wrote stays, although it is refused: the record of what was refused."""
+    scope["state"]["keeps_refusal"] = True
 
 
 class RolledBack(Exception):

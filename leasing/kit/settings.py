@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     """Raw readings, in whole months; sessions and hours stay."""
     keep_hours_days: int = 3700
     """Hours of readings, and sessions."""
+    keep_unread_days: int = 90
+    """Messages that could not be read."""
     fonts: Path | None = None
     """Folder of fonts for PDFs, beside those of the system."""
     einvoices: Path | None = None

@@ -48,7 +48,7 @@ class ReadingsRefused(Invalid):
 
 class Taken(msgspec.Struct, frozen=True):
     """What became of reports: stored, there already, of nobody we know, at no possible time or
-    without any value."""
+    with neither value nor alarm."""
 
     stored: int
     repeated: int
@@ -212,8 +212,20 @@ async def ingest_reports(tx: Connection, reports: Sequence[Report], *, now: date
     """
     sources: dict[Source, int] = {}
     places = [sources.setdefault(report.source, len(sources)) for report in reports]
-    named = list(sources)
     readings = from_rows(places, [_within(report) for report in reports])
+    return await ingest_table(tx, list(sources), readings, now=now, reports=reports)
+
+
+async def ingest_table(
+    tx: Connection,
+    named: Sequence[Source],
+    readings: Readings,
+    *,
+    now: datetime,
+    reports: Sequence[Report] = (),
+) -> Taken:
+    """The same for what comes as columns: `pack` of a reading is a place in `named`. `reports` are
+    those that the readings are of, for the alarms they tell."""
     packs, placed = await find_packs(tx, named, readings)
     placed = rules.without(placed, rules.outside(placed))
     wrong_time = (placed.at <= us(now - MAX_AGE)) | (placed.at >= us(now + MAX_AHEAD))
@@ -221,16 +233,20 @@ async def ingest_reports(tx: Connection, reports: Sequence[Report], *, now: date
     await count_unmatched(tx, named, readings.pack[unknown], UNKNOWN, now)
     await count_unmatched(tx, named, readings.pack[wrong_time & ~unknown], "impossible_time", now)
     empty = ~rules.has_values(placed)
+    warns = np.zeros(len(placed), np.bool_)
+    if reports:
+        warns[:] = [bool(report.alarms) for report in reports]
     good = placed.take(~(wrong_time | unknown | empty))
     stored = await keep_and_watch(tx, packs, good, now=now)
-    raised = told_alarms(packs, placed.pack[~wrong_time], reports_at(reports, ~wrong_time))
-    for pack_id, told in raised.items():
-        await alarms.from_device(tx, pack_id, told, now=now)
+    if reports:
+        raised = told_alarms(packs, placed.pack[~wrong_time], reports_at(reports, ~wrong_time))
+        for pack_id, told in raised.items():
+            await alarms.from_device(tx, pack_id, told, now=now)
     return Taken(
         stored=stored,
         repeated=len(good) - stored,
         unmatched=int(unknown.sum()),
-        refused=int(((wrong_time | empty) & ~unknown).sum()),
+        refused=int(((wrong_time | (empty & ~warns)) & ~unknown).sum()),
     )
 
 

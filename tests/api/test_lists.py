@@ -62,6 +62,7 @@ LISTS = [
     "/v1/autonomy",
     "/v1/silent-packs",
     "/v1/unmatched-sources",
+    "/v1/unread-messages",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",

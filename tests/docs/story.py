@@ -48,6 +48,7 @@ from tests.docs import (
     document_chapters,
     lease_chapters,
     maintenance_chapters,
+    message_chapters,
     money_chapters,
     side_chapters,
     tariff_chapters,
@@ -99,6 +100,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.chains(staff)
     await maintenance_chapters.a_check_discharge(teller, staff)
     await maintenance_chapters.an_order_given_up(staff)
+    await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
     return teller.finished()
 
 

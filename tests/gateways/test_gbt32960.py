@@ -28,6 +28,7 @@ class Books:
     def __init__(self) -> None:
         self.kept: list[Delivery] = []
         self.commits = 0
+        self.named: list[tuple[str, Sequence[str]]] = []
         self.before: Callable[[Sequence[Delivery]], Awaitable[None]] | None = None
 
     async def commit(self, deliveries: Sequence[Delivery]) -> None:
@@ -36,6 +37,9 @@ class Books:
         await asyncio.sleep(0.002)
         self.commits += 1
         self.kept += deliveries
+
+    async def compare(self, vin: str, codes: Sequence[str]) -> None:
+        self.named.append((vin, codes))
 
     @property
     def reports(self) -> list[Report]:
@@ -88,6 +92,7 @@ async def gateway(books: Books, **limits: Any) -> AsyncIterator[Callable[[], Awa
             knows_vehicle=knows,
             now=lambda: NOW,
             platforms={"platform": "secret"},
+            compare_packs=books.compare,
             limits=Limits(**limits),
         )
         server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
@@ -371,5 +376,23 @@ def test_an_alarm_begins_once_and_ends_when_its_flag_is_down():
         ]
         over = "cell_over_voltage"
         assert told == [(0, over, False), (1, over, True), (4, over, False)]
+
+    play(scenario())
+
+
+def test_a_vehicle_of_2025_says_at_its_login_which_packs_are_in_it():
+    codes = ("9ZZPB51000000G1A00000017", "9ZZPB51000000G1A00000018")
+    unit = TIME + b"\0\1" + b"8" * 20 + b"\1\2" + "".join(codes).encode()
+
+    async def scenario() -> None:
+        books = Books()
+        async with gateway(books) as connect:
+            line = await connect()
+            assert await line.ask(encode(frame(1, unit, 2025, vin="LSTRANGER00000001"))) == [
+                Ack.VIN_UNKNOWN
+            ]
+            assert await line.ask(encode(frame(1, unit, 2025))) == [Ack.OK]
+            assert await line.ask(LOGIN) == [Ack.OK]
+        assert books.named == [(VIN, codes)]
 
     play(scenario())

@@ -232,7 +232,11 @@ def device_code(text: str) -> DeviceCode | None:
 def read(data: bytes | str) -> Message:
     """A message of a supervision unit. Errors count bytes of the text they were found in: of the
     message itself when it came within SOAP."""
-    root = unwrapped(safe_xml.read(data))
+    return message_of(unwrapped(safe_xml.read(data)))
+
+
+def message_of(root: Element) -> Message:
+    """What a `<Request>` or `<Response>` says."""
     if root.name not in MADE_OF:
         raise FrameError(root.position, f"<{root.name}> is neither Request nor Response")
     name = message_name(root)

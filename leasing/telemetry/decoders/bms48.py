@@ -181,6 +181,17 @@ EVERY_CODE = frozenset(
 )
 """Alarms that can be up, but for those of single cells, probes and of undefined bits."""
 
+OF_ONE = re.compile(
+    r"(cell_voltage|temperature)_[0-9]+_(low|high|alarm)"
+    r"|(current|pack_voltage)_(low|high|alarm)"
+    r"|yd1363_event_[0-9]+_bit_[0-7]"
+)
+
+
+def is_said(code: str) -> bool:
+    """Whether an alarm of this code is one that frames of this protocol raise."""
+    return code in EVERY_CODE or OF_ONE.fullmatch(code) is not None
+
 
 def length_check(digits: int) -> int:
     """Of the number of digits of INFO: minus the sum of its three nibbles, modulo 16."""
