@@ -1036,7 +1036,7 @@ CREATE TABLE alarm (
     CONSTRAINT alarm_close_reason CHECK ((btrim(close_reason) <> ''::text)),
     CONSTRAINT alarm_closed CHECK ((((state = 'closed'::text) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_by IS NULL)) AND ((closed_at IS NULL) = (close_reason IS NULL)))),
     CONSTRAINT alarm_code CHECK ((btrim(code) <> ''::text)),
-    CONSTRAINT alarm_kind CHECK ((kind = ANY (ARRAY['cell_over_voltage'::text, 'cell_under_voltage'::text, 'static_imbalance'::text, 'drift'::text, 'cell_spread'::text, 'charge_temperature'::text, 'over_temperature'::text, 'temperature_spread'::text, 'thermal_runaway'::text, 'insulation'::text, 'insulation_trend'::text, 'capacity'::text, 'resistance'::text, 'standby_self_discharge'::text, 'data_stuck'::text, 'data_unit_jump'::text, 'data_clock'::text, 'data_contradiction'::text, 'data_soc'::text, 'device'::text]))),
+    CONSTRAINT alarm_kind CHECK ((kind = ANY (ARRAY['cell_over_voltage'::text, 'cell_under_voltage'::text, 'static_imbalance'::text, 'drift'::text, 'cell_spread'::text, 'charge_temperature'::text, 'over_temperature'::text, 'temperature_spread'::text, 'thermal_runaway'::text, 'insulation'::text, 'insulation_trend'::text, 'capacity'::text, 'resistance'::text, 'standby_self_discharge'::text, 'silence'::text, 'data_stuck'::text, 'data_unit_jump'::text, 'data_clock'::text, 'data_contradiction'::text, 'data_soc'::text, 'device'::text]))),
     CONSTRAINT alarm_of_a_device CHECK ((((kind = 'device'::text) = (code IS NOT NULL)) AND ((serial IS NULL) OR (kind = 'device'::text)))),
     CONSTRAINT alarm_repeated_until_acknowledged CHECK (((state = 'raised'::text) = (next_repeat_at IS NOT NULL))),
     CONSTRAINT alarm_repeats CHECK ((repeats >= 0)),
@@ -1694,10 +1694,29 @@ CREATE TABLE health_check (
     guarantee_mah integer,
     measured_at timestamp with time zone,
     evidence jsonb NOT NULL,
+    work_order_id uuid,
     CONSTRAINT health_check_breach_is_certain CHECK (((verdict <> 'breach'::text) OR (upper_mah < guarantee_mah))),
     CONSTRAINT health_check_estimate_or_abstention CHECK ((((verdict = 'abstained'::text) = (capacity_mah IS NULL)) AND ((capacity_mah IS NULL) = (lower_mah IS NULL)) AND ((capacity_mah IS NULL) = (upper_mah IS NULL)) AND ((capacity_mah IS NULL) = (method IS NULL)) AND ((capacity_mah IS NULL) = (measured_at IS NULL)))),
     CONSTRAINT health_check_interval CHECK (((lower_mah <= capacity_mah) AND (capacity_mah <= upper_mah))),
     CONSTRAINT health_check_verdict CHECK ((verdict = ANY (ARRAY['pass'::text, 'breach'::text, 'inconclusive'::text, 'abstained'::text])))
+);
+
+CREATE TABLE health_state (
+    pack_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    rank smallint NOT NULL,
+    source text NOT NULL,
+    ref text NOT NULL,
+    capacity_mah double precision NOT NULL,
+    own_percent double precision NOT NULL,
+    sensor_percent double precision NOT NULL,
+    count_percent double precision NOT NULL,
+    mean double precision[] NOT NULL,
+    covariance double precision[] NOT NULL,
+    CONSTRAINT health_state_capacity CHECK ((capacity_mah > (0)::double precision)),
+    CONSTRAINT health_state_covariance CHECK ((cardinality(covariance) = 16)),
+    CONSTRAINT health_state_mean CHECK ((cardinality(mean) = 4)),
+    CONSTRAINT health_state_source CHECK ((source = ANY (ARRAY['joint_test'::text, 'other_test'::text, 'standard_test'::text, 'count'::text, 'window'::text, 'whole'::text])))
 );
 
 CREATE TABLE idempotent_answer (
@@ -2016,6 +2035,16 @@ CREATE TABLE note (
     CONSTRAINT note_struck CHECK ((num_nonnulls(struck_at, struck_by, strike_reason) = ANY (ARRAY[0, 3]))),
     CONSTRAINT note_text CHECK (((btrim(text, ' 	
 '::text) <> ''::text) AND (char_length(text) <= 5000)))
+);
+
+CREATE TABLE outage_source (
+    outage_id uuid NOT NULL,
+    duty_id uuid,
+    overdue_on date,
+    site_id uuid,
+    discharge_started_at timestamp with time zone,
+    pack_ids uuid[] NOT NULL,
+    CONSTRAINT outage_source_of_duty_or_site CHECK ((((duty_id IS NULL) = (overdue_on IS NULL)) AND ((site_id IS NULL) = (discharge_started_at IS NULL)) AND ((duty_id IS NULL) <> (site_id IS NULL))))
 );
 
 CREATE TABLE outlet (
@@ -2638,6 +2667,17 @@ CREATE TABLE site_tenancy (
     CONSTRAINT site_tenancy_void_is_of_another CHECK (((NOT is_void) OR (supersedes_id IS NOT NULL)))
 );
 
+CREATE TABLE standby_slope (
+    pack_id uuid NOT NULL,
+    chemistry text NOT NULL,
+    found_on date NOT NULL,
+    mv_per_day double precision NOT NULL,
+    lower_mv double precision NOT NULL,
+    upper_mv double precision NOT NULL,
+    days integer NOT NULL,
+    CONSTRAINT standby_slope_interval CHECK ((lower_mv <= upper_mv))
+);
+
 CREATE TABLE subject (
     id uuid NOT NULL,
     kind text NOT NULL,
@@ -2666,6 +2706,35 @@ CREATE TABLE subject_tag (
     CONSTRAINT subject_tag_is_normal CHECK (((tag IS NFC NORMALIZED) AND ((char_length(tag) >= 1) AND (char_length(tag) <= 40))))
 );
 
+CREATE TABLE test_rule (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    site_class text NOT NULL,
+    valid_from date NOT NULL,
+    interval_months integer NOT NULL,
+    life_months integer NOT NULL,
+    life_percent integer NOT NULL,
+    old_percent integer NOT NULL,
+    old_months integer NOT NULL,
+    drop_points integer NOT NULL,
+    depth_percent integer NOT NULL,
+    deep_percent integer NOT NULL,
+    deep_every integer NOT NULL,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT test_rule_deep CHECK (((deep_percent >= 80) AND (deep_percent <= 100))),
+    CONSTRAINT test_rule_deep_every CHECK (((deep_every >= 1) AND (deep_every <= 10))),
+    CONSTRAINT test_rule_depth CHECK (((depth_percent >= 30) AND (depth_percent <= 80))),
+    CONSTRAINT test_rule_drop CHECK (((drop_points >= 1) AND (drop_points <= 100))),
+    CONSTRAINT test_rule_interval CHECK (((interval_months >= 1) AND (interval_months <= 120))),
+    CONSTRAINT test_rule_life CHECK (((life_months >= 12) AND (life_months <= 360))),
+    CONSTRAINT test_rule_life_percent CHECK (((life_percent >= 1) AND (life_percent <= 100))),
+    CONSTRAINT test_rule_old_months CHECK (((old_months >= 1) AND (old_months <= 120))),
+    CONSTRAINT test_rule_old_percent CHECK (((old_percent >= 1) AND (old_percent <= 100))),
+    CONSTRAINT test_rule_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT test_rule_site_class CHECK ((site_class = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text])))
+);
+
 CREATE TABLE unmatched_source (
     kind text NOT NULL,
     value text NOT NULL,
@@ -2687,6 +2756,39 @@ CREATE TABLE unread_message (
     CONSTRAINT unread_message_reason CHECK ((btrim(reason) <> ''::text)),
     CONSTRAINT unread_message_sha256 CHECK ((sha256 = sha256(content))),
     CONSTRAINT unread_message_size CHECK ((octet_length(content) <= 1048576))
+);
+
+CREATE TABLE work_order (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    pack_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    site_id uuid NOT NULL,
+    why text NOT NULL,
+    duty_id uuid,
+    alarm_id uuid,
+    from_on date NOT NULL,
+    due_on date NOT NULL,
+    depth_percent integer NOT NULL,
+    state text NOT NULL,
+    planned_at timestamp with time zone NOT NULL,
+    assignee text,
+    assigned_at timestamp with time zone,
+    done_at timestamp with time zone,
+    capacity_test_id uuid,
+    result jsonb,
+    cancelled_at timestamp with time zone,
+    cancel_reason text,
+    CONSTRAINT work_order_assigned CHECK ((((assignee IS NULL) = (assigned_at IS NULL)) AND ((state <> 'planned'::text) OR (assigned_at IS NULL)) AND ((state <> ALL (ARRAY['assigned'::text, 'done'::text])) OR (assigned_at IS NOT NULL)))),
+    CONSTRAINT work_order_cancelled CHECK ((((state = 'cancelled'::text) = (cancelled_at IS NOT NULL)) AND ((state = 'cancelled'::text) = (cancel_reason IS NOT NULL)))),
+    CONSTRAINT work_order_depth CHECK (((depth_percent >= 1) AND (depth_percent <= 100))),
+    CONSTRAINT work_order_done CHECK ((((state = 'done'::text) = (done_at IS NOT NULL)) AND ((state = 'done'::text) = (capacity_test_id IS NOT NULL)) AND ((state = 'done'::text) = (result IS NOT NULL)))),
+    CONSTRAINT work_order_kind CHECK ((kind = 'check_discharge'::text)),
+    CONSTRAINT work_order_state CHECK ((state = ANY (ARRAY['planned'::text, 'assigned'::text, 'done'::text, 'cancelled'::text]))),
+    CONSTRAINT work_order_why CHECK ((why = ANY (ARRAY['schedule'::text, 'inconclusive'::text, 'resistance'::text]))),
+    CONSTRAINT work_order_why_inconclusive CHECK (((why = 'inconclusive'::text) = (duty_id IS NOT NULL))),
+    CONSTRAINT work_order_why_resistance CHECK (((why = 'resistance'::text) = (alarm_id IS NOT NULL))),
+    CONSTRAINT work_order_window CHECK ((from_on <= due_on))
 );
 
 ALTER TABLE ONLY acceptance
@@ -2927,10 +3029,10 @@ ALTER TABLE ONLY fee
     ADD CONSTRAINT fee_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY health_check
-    ADD CONSTRAINT health_check_once UNIQUE (pack_id, as_of);
-
-ALTER TABLE ONLY health_check
     ADD CONSTRAINT health_check_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY health_state
+    ADD CONSTRAINT health_state_once PRIMARY KEY (pack_id, at, rank, ref);
 
 ALTER TABLE ONLY idempotent_answer
     ADD CONSTRAINT idempotent_answer_once PRIMARY KEY (api_key_id, key);
@@ -3045,6 +3147,15 @@ ALTER TABLE ONLY note
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_once_a_day UNIQUE (duty_id, overdue_on);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_once_a_discharge UNIQUE (site_id, discharge_started_at);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_pkey PRIMARY KEY (outage_id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_code_once UNIQUE (code);
@@ -3265,6 +3376,9 @@ ALTER TABLE ONLY site_tenancy
 ALTER TABLE ONLY site_tenancy
     ADD CONSTRAINT site_tenancy_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY standby_slope
+    ADD CONSTRAINT standby_slope_once PRIMARY KEY (pack_id);
+
 ALTER TABLE ONLY subject
     ADD CONSTRAINT subject_identity UNIQUE (id, kind);
 
@@ -3273,6 +3387,12 @@ ALTER TABLE ONLY subject
 
 ALTER TABLE ONLY subject_tag
     ADD CONSTRAINT subject_tag_once PRIMARY KEY (subject_id, tag);
+
+ALTER TABLE ONLY test_rule
+    ADD CONSTRAINT test_rule_once UNIQUE (site_class, valid_from);
+
+ALTER TABLE ONLY test_rule
+    ADD CONSTRAINT test_rule_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_in_sequence UNIQUE (pack_id, sequence);
@@ -3288,6 +3408,9 @@ ALTER TABLE ONLY unread_message
 
 ALTER TABLE ONLY unread_message
     ADD CONSTRAINT unread_message_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_pkey PRIMARY KEY (id);
 
 CREATE INDEX acceptance_by_pack ON acceptance USING btree (pack_id, accepted_on) INCLUDE (tested_capacity_mah);
 
@@ -3399,7 +3522,15 @@ CREATE INDEX fee_by_contract ON fee USING btree (contract_id);
 
 CREATE UNIQUE INDEX fee_once ON fee USING btree (line_id, component, owed_on) WHERE (component <> 'adjustment'::text);
 
+CREATE INDEX health_check_by_pack ON health_check USING btree (pack_id, as_of);
+
+CREATE UNIQUE INDEX health_check_by_work_order ON health_check USING btree (work_order_id) WHERE (work_order_id IS NOT NULL);
+
 CREATE INDEX health_check_estimates ON health_check USING btree (pack_id, as_of) INCLUDE (lower_mah) WHERE (lower_mah IS NOT NULL);
+
+CREATE UNIQUE INDEX health_check_once ON health_check USING btree (pack_id, as_of) WHERE (work_order_id IS NULL);
+
+CREATE INDEX health_state_tests ON health_state USING btree (pack_id, ref) WHERE (source = ANY (ARRAY['joint_test'::text, 'other_test'::text, 'standard_test'::text]));
 
 CREATE INDEX idempotent_answer_by_age ON idempotent_answer USING btree (created_at);
 
@@ -3587,11 +3718,21 @@ CREATE INDEX safety_hold_open ON safety_hold USING btree (pack_id) WHERE (releas
 
 CREATE UNIQUE INDEX site_vin_once ON site USING btree (vin) WHERE (left_on IS NULL);
 
+CREATE INDEX standby_slope_by_chemistry ON standby_slope USING btree (chemistry, mv_per_day);
+
 CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
 
 CREATE INDEX unmatched_source_by_last_seen ON unmatched_source USING btree (last_seen_at DESC, kind, value, part);
 
 CREATE INDEX unread_message_by_time ON unread_message USING btree (received_at);
+
+CREATE INDEX work_order_by_duty ON work_order USING btree (duty_id) WHERE (duty_id IS NOT NULL);
+
+CREATE INDEX work_order_by_pack ON work_order USING btree (pack_id, id);
+
+CREATE INDEX work_order_by_site ON work_order USING btree (site_id, id);
+
+CREATE UNIQUE INDEX work_order_one_open ON work_order USING btree (pack_id, kind) WHERE (state = ANY (ARRAY['planned'::text, 'assigned'::text]));
 
 CREATE TRIGGER alarm_limits_append_only BEFORE DELETE OR UPDATE ON alarm_limits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -3736,6 +3877,8 @@ CREATE TRIGGER site_tenancy_append_only BEFORE DELETE OR UPDATE ON site_tenancy 
 CREATE TRIGGER site_tenancy_restates AFTER INSERT ON site_tenancy FOR EACH ROW EXECUTE FUNCTION note_tenancies_restated();
 
 CREATE TRIGGER site_tenancy_supersedes BEFORE INSERT ON site_tenancy FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
+
+CREATE TRIGGER test_rule_append_only BEFORE DELETE OR UPDATE ON test_rule FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -3935,6 +4078,9 @@ ALTER TABLE ONLY health_check
 ALTER TABLE ONLY health_check
     ADD CONSTRAINT health_check_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
+ALTER TABLE ONLY health_check
+    ADD CONSTRAINT health_check_work_order_id_fkey FOREIGN KEY (work_order_id) REFERENCES work_order(id);
+
 ALTER TABLE ONLY idempotent_answer
     ADD CONSTRAINT idempotent_answer_api_key_id_fkey FOREIGN KEY (api_key_id) REFERENCES api_key(id);
 
@@ -4051,6 +4197,15 @@ ALTER TABLE ONLY outage
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_of_a_site FOREIGN KEY (site_id) REFERENCES site(id);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_duty_id_fkey FOREIGN KEY (duty_id) REFERENCES duty(id);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_outage_id_fkey FOREIGN KEY (outage_id) REFERENCES outage(id);
+
+ALTER TABLE ONLY outage_source
+    ADD CONSTRAINT outage_source_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES outage(id);
@@ -4232,6 +4387,24 @@ ALTER TABLE ONLY trace_record
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
 
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_alarm_id_fkey FOREIGN KEY (alarm_id) REFERENCES alarm(id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_capacity_test_id_fkey FOREIGN KEY (capacity_test_id) REFERENCES capacity_test(id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_duty_id_fkey FOREIGN KEY (duty_id) REFERENCES duty(id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY work_order
+    ADD CONSTRAINT work_order_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
+
 ALTER TABLE acceptance ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY acceptance_audit ON acceptance FOR SELECT TO leasing_auditor USING (true);
@@ -4301,6 +4474,10 @@ CREATE POLICY billing_stage_audit ON billing_stage FOR SELECT TO leasing_auditor
 ALTER TABLE capacity_test ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY capacity_test_audit ON capacity_test FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY capacity_test_of_a_stay ON capacity_test FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM placement
+  WHERE ((placement.pack_id = capacity_test.pack_id) AND (capacity_test.tested_on <@ placement.during)))));
 
 CREATE POLICY capacity_test_own ON capacity_test FOR SELECT TO leasing_customer, leasing_recycler USING ((EXISTS ( SELECT
    FROM pack
@@ -4457,6 +4634,8 @@ CREATE POLICY health_check_own ON health_check FOR SELECT TO leasing_customer US
    FROM lease_line
   WHERE (lease_line.id = health_check.line_id))));
 
+ALTER TABLE health_state ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE incident ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY incident_audit ON incident FOR SELECT TO leasing_auditor USING (true);
@@ -4570,6 +4749,14 @@ CREATE POLICY outage_own ON outage FOR SELECT TO leasing_customer USING (((EXIST
   WHERE (site.id = outage.site_id))) OR (EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = outage.line_id)))));
+
+ALTER TABLE outage_source ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outage_source_audit ON outage_source FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outage_source_own ON outage_source FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM outage
+  WHERE (outage.id = outage_source.outage_id))));
 
 ALTER TABLE outlet ENABLE ROW LEVEL SECURITY;
 
@@ -4815,6 +5002,8 @@ CREATE POLICY site_tenancy_own ON site_tenancy FOR SELECT TO leasing_customer US
    FROM site
   WHERE (site.id = site_tenancy.site_id))));
 
+ALTER TABLE standby_slope ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE subject ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY subject_audit ON subject FOR SELECT TO leasing_auditor USING (true);
@@ -4831,6 +5020,10 @@ ALTER TABLE subject_tag ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY subject_tag_audit ON subject_tag FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE test_rule ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY test_rule_audit ON test_rule FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE trace_record ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor USING (true);
@@ -4840,6 +5033,14 @@ CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, l
 ALTER TABLE unmatched_source ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY unmatched_source_audit ON unmatched_source FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE work_order ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY work_order_audit ON work_order FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY work_order_own ON work_order FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM lease_line
+  WHERE (lease_line.id = work_order.line_id))));
 
 GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
@@ -5042,6 +5243,9 @@ GRANT SELECT ON TABLE line_revision TO leasing_auditor;
 GRANT SELECT ON TABLE note TO leasing_customer;
 GRANT SELECT ON TABLE note TO leasing_auditor;
 
+GRANT SELECT ON TABLE outage_source TO leasing_customer;
+GRANT SELECT ON TABLE outage_source TO leasing_auditor;
+
 GRANT SELECT ON TABLE outlet TO leasing_recycler;
 GRANT SELECT ON TABLE outlet TO leasing_auditor;
 
@@ -5149,4 +5353,9 @@ GRANT SELECT ON TABLE subject TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject_tag TO leasing_auditor;
 
+GRANT SELECT ON TABLE test_rule TO leasing_auditor;
+
 GRANT SELECT ON TABLE unmatched_source TO leasing_auditor;
+
+GRANT SELECT ON TABLE work_order TO leasing_customer;
+GRANT SELECT ON TABLE work_order TO leasing_auditor;
