@@ -9,7 +9,7 @@ import msgspec
 from leasing.health import rules
 from leasing.health.estimators import kalman
 from leasing.health.model import Abstention, Estimate, Health, Reason
-from leasing.health.smoothing import Source, Step
+from leasing.health.smoothing import Source, Step, gate_of
 from leasing.health.store import PackToCheck
 
 TESTED = "capacity_test"
@@ -120,7 +120,7 @@ def smoothing(step: Step) -> dict[str, object]:
         "prior_sigma_mah": rounded(step.prior_sigma_mah, 0),
         "innovation_mah": rounded(step.innovation_mah, 0),
         "innovation_sigma_mah": rounded(step.innovation_sigma_mah, 0),
-        "gate_sigmas": kalman.GATE,
+        "gate_sigmas": gate_of(step.measurement.source),
         "variance_factor": rounded(step.factor),
         "prior_doubted_mah": round(step.doubted_mah),
         "outcome": outcome(step),

@@ -37,6 +37,10 @@ FADE_PER_WEEK = (-0.0005, 0.0005)
 al. 2024), and one pack may lose twice that or nothing."""
 COUNT_WANDERS = 0.05
 """Of its sigma in a root week: what a battery's count is off by changes when it learns anew."""
+DOUBT_SIGMAS = 2.0
+"""A test, or a whole charge or discharge, that is further off than this makes the belief doubtful:
+of 20 that agree one is, which costs a wider interval and nothing else. Cells that age faster than
+any stored battery (health.md 2, lfp102) are otherwise followed too late."""
 COUNTED_POINTS = 5.0
 """A count that is off by so much is a belief, and is not learned."""
 
@@ -183,7 +187,8 @@ def correct(known: Sequence[Known | None], taken: Sequence[Measurement]) -> list
     is_first = np.array([one is None for one in known])
     seen_by = np.stack([np.ones_like(size), 0 * size, size * sensor, size * count], axis=1)
     innovation = value - size - (seen_by[:, 2:] * belief.mean[:, 2:]).sum(axis=1)
-    is_far = far(belief, seen_by, innovation, (own * size) ** 2) & ~is_first
+    gate = np.array([gate_of(one.source) for one in taken])
+    is_far = far(belief, seen_by, innovation, (own * size) ** 2, gate) & ~is_first
     # Of what a battery counts itself on a flat curve, and of what is not believed, nothing is
     # learned: all its error is its own.
     alone = is_count | (is_window & is_far)
@@ -243,9 +248,14 @@ def aged(known: Sequence[Known | None], taken: Sequence[Measurement]) -> Belief:
     return kalman.predict(Belief(mean, covariance), transition, noise)
 
 
-def far(belief: Belief, seen_by: Array, innovation: Array, variance: Array) -> Flags:
-    """Whether measurements are further off than the gate."""
+def gate_of(source: Source) -> float:
+    """How many sigmas a measurement may be off before that means something."""
+    return kalman.GATE if source in (Source.WINDOW, Source.COUNT) else DOUBT_SIGMAS
+
+
+def far(belief: Belief, seen_by: Array, innovation: Array, variance: Array, gate: Array) -> Flags:
+    """Whether measurements are further off than their gates."""
     reach = np.einsum("nij,nj->ni", belief.covariance, seen_by)
     sigma = np.sqrt((seen_by * reach).sum(axis=1) + variance)
-    found: Flags = np.abs(innovation) > kalman.GATE * sigma
+    found: Flags = np.abs(innovation) > gate * sigma
     return found
