@@ -21,10 +21,9 @@ from leasing.batteries import codes
 from leasing.db import clock
 from leasing.db.migrate import migrate
 from leasing.db.pool import Database, connect, quote_identifier
-from leasing.health import service as health
+from leasing.health import rules
 from leasing.health.model import PackType, Sample
 from leasing.health.sessions import sessions
-from leasing.health.store import PackToCheck
 from leasing.kit.settings import Settings
 from leasing.kit.time import system_now
 from leasing.ledger import store as ledger
@@ -295,15 +294,6 @@ def test_a_quarterly_charge_tells_the_capacity_to_within_its_interval(product):
         on = after_months(SMALL.starts_on, 5)
         readings = battery.quarterly_charge(pack, on, random)
         assert 20 <= len(readings) <= 40
-        to_check = PackToCheck(
-            pack_id=pack.id,
-            unevaluated_from=readings[0].at,
-            chemistry=product.chemistry,
-            cells_in_series=product.cells_in_series,
-            rated_capacity_mah=product.rated_capacity_mah,
-            full_cell_mv=product.full_cell_mv,
-            line_id=None,
-        )
         samples = [
             Sample(
                 at=reading.at,
@@ -320,7 +310,9 @@ def test_a_quarterly_charge_tells_the_capacity_to_within_its_interval(product):
             product.rated_capacity_mah,
             None if product.full_cell_mv is None else product.full_cell_mv / 1000,
         )
-        found = health.evaluate(to_check, sessions(samples, pack_type))
+        found = rules.conclude(
+            [rules.estimate(one, pack_type) for one in sessions(samples, pack_type)]
+        )
         assert found.method == "coulomb.anchored", found.evidence
         assert found.lower_mah is not None
         assert found.upper_mah is not None
