@@ -915,7 +915,7 @@ CREATE TABLE trace_record (
     data jsonb NOT NULL,
     actor text NOT NULL,
     recorded_at timestamp with time zone NOT NULL,
-    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.relocated'::text, 'pack.damaged'::text, 'pack.lost'::text, 'pack.found'::text, 'pack.sold'::text, 'lease.transferred'::text, 'pack.returned'::text, 'pack.inspected'::text, 'waste.declared'::text, 'pack.reinstated'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.completed'::text])))
+    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'pack.assembled'::text, 'pack.decomposed'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.relocated'::text, 'lease.transferred'::text, 'pack.damaged'::text, 'pack.burnt'::text, 'pack.lost'::text, 'pack.found'::text, 'pack.sold'::text, 'pack.returned'::text, 'pack.inspected'::text, 'pack.failed'::text, 'pack.repaired'::text, 'pack.reinstated'::text, 'waste.declared'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.received'::text, 'recycle.completed'::text, 'qualification.changed'::text, 'record.corrected'::text])))
 );
 
 CREATE FUNCTION take_custody(step trace_record) RETURNS void
