@@ -2063,12 +2063,13 @@ CREATE TABLE outlet (
     stock_kg integer DEFAULT 0 NOT NULL,
     reserved_kg integer DEFAULT 0 NOT NULL,
     generated boolean DEFAULT false NOT NULL,
+    in_transit_kg integer DEFAULT 0 NOT NULL,
     CONSTRAINT outlet_hazards CHECK ((hazards <@ '{intact,damaged,critical}'::text[])),
     CONSTRAINT outlet_kind CHECK ((kind = ANY (ARRAY['collecting'::text, 'concentrated'::text]))),
     CONSTRAINT outlet_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
     CONSTRAINT outlet_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
-    CONSTRAINT outlet_stock_not_negative CHECK (((stock_kg >= 0) AND (reserved_kg >= 0))),
-    CONSTRAINT outlet_store_limit CHECK (((stock_kg + reserved_kg) <= store_limit_kg)),
+    CONSTRAINT outlet_stock_not_negative CHECK (((stock_kg >= 0) AND (reserved_kg >= 0) AND (in_transit_kg >= 0))),
+    CONSTRAINT outlet_store_limit CHECK ((((stock_kg + reserved_kg) + in_transit_kg) <= store_limit_kg)),
     CONSTRAINT outlet_store_limit_of_its_kind CHECK (
 CASE kind
     WHEN 'collecting'::text THEN ((store_limit_kg >= 1) AND (store_limit_kg <= 5000))
@@ -2598,6 +2599,26 @@ CREATE TABLE safety_hold (
     release_note text,
     CONSTRAINT safety_hold_release_note CHECK ((btrim(release_note) <> ''::text)),
     CONSTRAINT safety_hold_released CHECK ((((released_at IS NULL) = (released_by IS NULL)) AND ((released_at IS NULL) = (release_note IS NULL))))
+);
+
+CREATE TABLE scrap_offer (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    chemistry text NOT NULL,
+    disposition text NOT NULL,
+    valid daterange NOT NULL,
+    cny_per_kg numeric(12,4) NOT NULL,
+    material_cny_per_kg numeric(12,4) DEFAULT 0 NOT NULL,
+    source text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT scrap_offer_disposition CHECK ((disposition = ANY (ARRAY['repair'::text, 'dismantle'::text, 'recycle'::text]))),
+    CONSTRAINT scrap_offer_material_is_part CHECK ((material_cny_per_kg >= (0)::numeric)),
+    CONSTRAINT scrap_offer_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
+    CONSTRAINT scrap_offer_source CHECK ((btrim(source) <> ''::text)),
+    CONSTRAINT scrap_offer_valid_not_empty CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid)))),
+    CONSTRAINT scrap_offer_within_reason CHECK (((cny_per_kg >= ('-1000'::integer)::numeric) AND (cny_per_kg <= (1000)::numeric)))
 );
 
 CREATE TABLE site (
@@ -3348,6 +3369,12 @@ ALTER TABLE ONLY safety_hold
 
 ALTER TABLE ONLY safety_hold
     ADD CONSTRAINT safety_hold_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY scrap_offer
+    ADD CONSTRAINT scrap_offer_id UNIQUE (id);
+
+ALTER TABLE ONLY scrap_offer
+    ADD CONSTRAINT scrap_offer_one_at_a_time PRIMARY KEY (recycler_id, chemistry, disposition, valid WITHOUT OVERLAPS);
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_code_once UNIQUE (party_id, code);
@@ -4351,6 +4378,9 @@ ALTER TABLE ONLY safety_hold
 ALTER TABLE ONLY safety_hold
     ADD CONSTRAINT safety_hold_quarantine_id_fkey FOREIGN KEY (quarantine_id) REFERENCES quarantine(id);
 
+ALTER TABLE ONLY scrap_offer
+    ADD CONSTRAINT scrap_offer_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
+
 ALTER TABLE ONLY site_device
     ADD CONSTRAINT site_device_site_id_fkey FOREIGN KEY (site_id) REFERENCES site(id);
 
@@ -4972,6 +5002,12 @@ ALTER TABLE safety_hold ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY safety_hold_audit ON safety_hold FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE scrap_offer ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY scrap_offer_audit ON scrap_offer FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY scrap_offer_own ON scrap_offer FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE site ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY site_audit ON site FOR SELECT TO leasing_auditor USING (true);
@@ -5335,6 +5371,9 @@ GRANT SELECT ON TABLE routing TO leasing_recycler;
 GRANT SELECT ON TABLE routing TO leasing_auditor;
 
 GRANT SELECT ON TABLE safety_hold TO leasing_auditor;
+
+GRANT SELECT ON TABLE scrap_offer TO leasing_recycler;
+GRANT SELECT ON TABLE scrap_offer TO leasing_auditor;
 
 GRANT SELECT ON TABLE site TO leasing_customer;
 GRANT SELECT ON TABLE site TO leasing_auditor;

@@ -122,7 +122,8 @@ SELECT outlet.id,
        outlet.recycler_id,
        outlet.chemistries,
        outlet.hazards,
-       outlet.store_limit_kg - outlet.stock_kg - outlet.reserved_kg AS free_kg,
+       outlet.store_limit_kg - outlet.stock_kg - outlet.reserved_kg - outlet.in_transit_kg
+         AS free_kg,
        lacking.missing
   FROM outlet
   JOIN lacking ON lacking.id = outlet.recycler_id
@@ -155,7 +156,7 @@ RESERVE = """
 UPDATE outlet
    SET reserved_kg = reserved_kg + $2
  WHERE id = $1
-   AND stock_kg + reserved_kg + $2 <= store_limit_kg
+   AND stock_kg + reserved_kg + in_transit_kg + $2 <= store_limit_kg
 """
 
 
