@@ -340,7 +340,7 @@ class ScheduleCreate(Incoming, frozen=True, kw_only=True):
 
 
 class ItemOutcome(Incoming, frozen=True, kw_only=True):
-    """What became of one pack: a joint test on return, an incident, or an incident that was reported
+    """What became of one pack: a joint test on return, an incident, or one that was reported
     before. One of the three."""
 
     item_id: UUID

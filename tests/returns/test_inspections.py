@@ -219,7 +219,7 @@ def test_a_burnt_pack_leaves_its_line_and_its_remains_are_the_lessors_to_be_recy
             assert await steps.state_of(world, pack) == "burnt"
             assert (await steps.life_of(world, pack))[-1] == "pack.burnt"
             held = await world.staff.get(f"/v1/packs/{pack['id']}/custody")
-            last = held["items"][-1]
+            last = held["history"][-1]
             assert (last["state"], last["held_by"], last["from_on"]) == (
                 "burnt",
                 "lessor",
