@@ -12,7 +12,7 @@ from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
-from leasing.returns import orders, orders_store, service, store
+from leasing.returns import orders, orders_store, service, settlement, settlement_store, store
 from schemas.contracts import PermittedUse
 from schemas.returns import (
     Assumptions,
@@ -32,7 +32,10 @@ from schemas.returns import (
     RepairCreate,
     ReturnOrderCreate,
     ReturnOrderView,
+    ReturnSettlementView,
+    ReturnStatement,
     ScheduleCreate,
+    SettlementCreate,
     TreatmentCreate,
 )
 
@@ -98,6 +101,49 @@ async def cancel_return(
 ) -> ReturnOrderView:
     """Give a return order up; the packs stay on lease."""
     return await orders.cancel(tx, order_id, data.reason, by=str(caller), now=now)
+
+
+# Settlements
+
+
+@post(
+    "/return-orders/{order_id:uuid}/settlement-preview",
+    status_code=200,
+    responses=when_posting(404),
+)
+async def preview_return_settlement(
+    tx: Tx, caller: By, now: Now, order_id: FromPath[UUID], data: JSONBody[SettlementCreate]
+) -> ReturnStatement:
+    """What settling a return would come to, to the fen; also before packs are back, with what
+    buying them or going on would cost. Nothing is written."""
+    return await settlement.preview(tx, order_id, data, by=str(caller), now=now)
+
+
+@post("/return-orders/{order_id:uuid}/settlement", responses=when_posting(404))
+async def settle_return(
+    tx: Tx, caller: By, now: Now, order_id: FromPath[UUID], data: JSONBody[SettlementCreate]
+) -> ReturnSettlementView:
+    """Settle an inspected return as one statement (退租结算单): invoice, counter-claim, deposit."""
+    return await settlement.post(tx, order_id, data, by=str(caller), now=now)
+
+
+@get(
+    "/return-orders/{order_id:uuid}/settlement",
+    opt={"access": CUSTOMERS},
+    responses=when_reading(404),
+)
+async def get_return_settlement(tx: Tx, order_id: FromPath[UUID]) -> ReturnSettlementView:
+    """The statement by which a return was settled."""
+    return await settlement.get(tx, order_id)
+
+
+@get("/return-settlements", opt={"access": CUSTOMERS}, responses=when_reading())
+async def list_return_settlements(
+    tx: Tx, contract_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReturnSettlementView]:
+    """Statements of returns. A customer sees its own."""
+    rows = await settlement_store.after(tx, after_id(cursor), contract_id, limit + 1)
+    return page_by_id(convert_all(rows, ReturnSettlementView), limit)
 
 
 # Forms and bands
@@ -243,6 +289,10 @@ HANDLERS = [
     collect_return,
     arrive_return,
     cancel_return,
+    preview_return_settlement,
+    settle_return,
+    get_return_settlement,
+    list_return_settlements,
     enter_inspection_form,
     list_inspection_forms,
     get_inspection_form,

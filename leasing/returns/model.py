@@ -169,6 +169,11 @@ class SettledAlready(Conflict):
     title = "The return order was settled"
 
 
+class RentNotKnown(Conflict):
+    code = "rent_not_known"
+    title = "The last rent rests on something that nobody entered"
+
+
 class NotSettled(NotFound):
     code = "settlement_not_found"
     title = "The return order was not settled yet"

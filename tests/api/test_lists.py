@@ -41,6 +41,7 @@ LISTS = [
     "/v1/accounting-periods",
     "/v1/routings",
     "/v1/return-orders",
+    "/v1/return-settlements",
     "/v1/inspections",
     "/v1/inspection-forms",
     "/v1/dispositions",
