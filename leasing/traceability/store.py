@@ -93,7 +93,8 @@ CAME_BACK = """
 SELECT pack_id, max(happened_on) AS came_on
   FROM trace_record
  WHERE pack_id = ANY ($1::uuid[])
-   AND kind IN ('pack.acquired', 'pack.returned', 'pack.found', 'pack.reinstated')
+   AND kind IN ('pack.acquired', 'pack.returned', 'pack.found', 'pack.reinstated',
+                'pack.repaired')
  GROUP BY pack_id
 """
 
