@@ -14,7 +14,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "number": ("Number", "单号"),
     "issued_on": ("Issued on", "开具日期"),
     "due_on": ("Due on", "付款到期日"),
-    "set_off": ("Set off against what is open, or paid back", "冲抵应收款或退款"),
+    "set_off": ("Credited against what is open, or paid back", "冲抵应收款或退款"),
     "period": ("Period", "账期"),
     "through": ("to", "至"),
     "credits": ("Credits invoice", "冲减账单"),
