@@ -32,6 +32,7 @@ from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.end_of_life import recovery_api
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -121,6 +122,7 @@ HANDLERS = [
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
+    *recovery_api.HANDLERS,
     *timeline.HANDLERS,
 ]
 
