@@ -21,6 +21,8 @@ from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
 from leasing.billing import model as billing_model
+from leasing.consignments import api as consignments
+from leasing.consignments import model as consignments_model
 from leasing.contracts import api as contracts
 from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
@@ -90,6 +92,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **consignments_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -123,6 +126,7 @@ HANDLERS = [
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
     *recovery_api.HANDLERS,
+    *consignments.HANDLERS,
     *timeline.HANDLERS,
 ]
 
