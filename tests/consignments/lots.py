@@ -1,4 +1,5 @@
-"""What the tests of consignments have in common: packs on their way to one outlet, and a carrier."""
+"""What the tests of consignments have in common: packs on their way to one outlet, and a
+carrier."""
 
 from typing import Any
 
