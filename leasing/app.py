@@ -28,6 +28,8 @@ from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
+from leasing.deals import api as deals
+from leasing.deals import model as deals_model
 from leasing.documents import api as documents
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
@@ -93,6 +95,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
     **consignments_model.CONSTRAINTS,
+    **deals_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -127,6 +130,7 @@ HANDLERS = [
     *end_of_life.HANDLERS,
     *recovery_api.HANDLERS,
     *consignments.HANDLERS,
+    *deals.HANDLERS,
     *timeline.HANDLERS,
 ]
 

@@ -22,7 +22,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """By account: debit positive, credit negative; they add up to nothing."""
 
 
-SOURCE_PATHS = {"invoice": "/v1/invoices/{}", "lease": "/v1/contracts/{}/lease-schedule"}
+SOURCE_PATHS = {
+    "invoice": "/v1/invoices/{}",
+    "lease": "/v1/contracts/{}/lease-schedule",
+    "deal": "/v1/deals/{}",
+}
 """Where sources are read, by kind."""
 
 

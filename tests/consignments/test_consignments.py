@@ -273,7 +273,7 @@ def test_a_lot_does_not_leave_when_a_pack_or_its_recycler_changed_since(database
 def test_a_lot_that_weighs_too_little_is_not_received_before_somebody_says_why(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
-            routings, _, firm = await lots.ways(world, 2)
+            routings, _, _ = await lots.ways(world, 2)
             lot = await lots.pack_lot(world, routings)
             await lots.send(world, lot)
             path = f"/v1/consignments/{lot['id']}"
