@@ -4,10 +4,13 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from litestar import get, post
+from litestar import Response, get, post
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.consignments import service, store
+from leasing.consignments import note, service, store
+from leasing.documents.answers import GivesPrinted, answer, provide_press
+from leasing.documents.service import Press
 from leasing.http.edge import RECYCLERS, WITH_RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
@@ -23,11 +26,13 @@ from schemas.consignments import (
     ConsignmentView,
     DiscrepancyExplanation,
     Dispatch,
+    NoteFormat,
     Receipt,
     Refusal,
     TransportRules,
     WeighIn,
 )
+from schemas.documents import DocumentLanguage
 
 
 @get("/transport-rules", opt={"access": RECYCLERS}, responses=when_reading())
@@ -175,7 +180,32 @@ async def cancel_consignment(
     return await service.cancel(tx, consignment_id, data, by=str(caller), now=now)
 
 
+@get(
+    "/consignments/{consignment_id:uuid}/note",
+    opt={"access": RECYCLERS},
+    dependencies={"press": Provide(provide_press, sync_to_thread=False)},
+    responses=when_reading(404),
+    operation_class=GivesPrinted,
+)
+async def get_consignment_note(
+    tx: Tx,
+    press: NamedDependency[Press],
+    consignment_id: FromPath[UUID],
+    file_format: Annotated[NoteFormat, QueryParameter(name="format")] = NoteFormat.HTML,
+    language: FromQuery[DocumentLanguage] = DocumentLanguage.ZH,
+) -> Response[bytes]:
+    """The note that goes with a lot, to print: what it is, how it is packed and marked, who sends,
+    carries and takes it."""
+    named = await note.load(tx, consignment_id)
+    if file_format is NoteFormat.PDF:
+        content = await press.pdf(tx, named, language, note.LAYOUT)
+    else:
+        content = note.html(named, language)
+    return answer(f"consignment-{consignment_id}", named.sha256, file_format, content)
+
+
 HANDLERS = [
+    get_consignment_note,
     list_transport_rules,
     list_carrier_permits,
     permit_carrier,

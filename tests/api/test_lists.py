@@ -40,6 +40,10 @@ LISTS = [
     "/v1/journal-entries",
     "/v1/accounting-periods",
     "/v1/routings",
+    "/v1/consignments",
+    "/v1/carrier-permits",
+    "/v1/recovery-batches",
+    "/v1/deals",
     "/v1/job-runs",
     "/v1/events",
     "/v1/tags",
@@ -162,6 +166,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/attachments" for path in below],
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
+                "/v1/deals/{deal_id}/ledger",
             }
             assert concrete <= documented
             for path in LISTS:
