@@ -167,6 +167,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
                 "/v1/deals/{deal_id}/ledger",
+                "/v1/outlets/{outlet_id}/register",
             }
             assert concrete <= documented
             for path in LISTS:
