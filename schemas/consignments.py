@@ -83,7 +83,7 @@ class TransportRules(Outgoing, frozen=True):
     on: date
     packing: list[PackingRuleView]
     modes: list[ModeRuleView]
-    weighing: WeighingRuleView
+    weighing: list[WeighingRuleView]
     un_numbers: dict[str, str]
     """By chemistry, the fifth character of the battery code."""
 

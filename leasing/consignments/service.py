@@ -31,6 +31,7 @@ from leasing.consignments.model import (
     PermitEnded,
     SeveralOutlets,
     Unexplained,
+    WrongOrder,
 )
 from leasing.db.pool import Connection, as_lessor
 from leasing.end_of_life import service as end_of_life
@@ -64,12 +65,11 @@ from schemas.outlets import Hazard
 
 def rules_on(on: date) -> TransportRules:
     """Everything that holds on a day for packing, carrying and weighing."""
-    (weighing,) = rules.on_day(rules.WEIGHING, on)
     return TransportRules(
         on=on,
         packing=rules.on_day(rules.PACKING, on),
         modes=rules.on_day(rules.MODES, on),
-        weighing=weighing,
+        weighing=rules.on_day(rules.WEIGHING, on),
         un_numbers=rules.UN_NUMBERS,
     )
 
@@ -252,6 +252,8 @@ async def weigh_in(
     await seen(tx, consignment_id)
     async with as_lessor(tx):
         lot = await locked(tx, consignment_id, ConsignmentState.WEIGHED_IN)
+        if lot.dispatched_on is None or data.weighed_on < lot.dispatched_on:
+            raise WrongOrder(f"it left on {lot.dispatched_on}")
         packs = {one.routing_id: one.mass_kg for one in await store.packs(tx, consignment_id)}
         weights = weights_of(data.packs, packs)
         weighed_kg = total_weight(data, weights, packs)

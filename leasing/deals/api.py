@@ -94,7 +94,7 @@ async def close_deal(tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID]) -> D
 @post(
     "/deals/{deal_id:uuid}/valuations",
     status_code=200,
-    opt={"access": RECYCLERS},
+    opt={"access": WITH_RECYCLERS},
     responses=when_posting(404),
 )
 async def valuate_scrap(

@@ -282,6 +282,9 @@ def test_a_lot_that_weighs_too_little_is_not_received_before_somebody_says_why(d
             partly = {"weighed_on": TODAY, "packs": weights[:1]}
             problem = await world.staff.refused("POST", f"{path}/weigh-in", 400, partly)
             assert problem["errors"][0]["code"] == "missing"
+            before = {"weighed_on": "2018-01-01", "packs": weights}
+            problem = await world.staff.refused("POST", f"{path}/weigh-in", 409, before)
+            assert problem["code"] == "consignment_order"
             weighed = {"weighed_on": TODAY, "packs": weights}
             lot = await world.staff.post(f"{path}/weigh-in", weighed)
             assert (lot["discrepancy_kg"], lot["is_discrepant"]) == ("0.00", True)
