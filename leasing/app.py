@@ -21,17 +21,22 @@ from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
 from leasing.billing import model as billing_model
+from leasing.consignments import api as consignments
+from leasing.consignments import model as consignments_model
 from leasing.contracts import api as contracts
 from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
+from leasing.deals import api as deals
+from leasing.deals import model as deals_model
 from leasing.documents import api as documents
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.end_of_life import recovery_api
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -92,6 +97,8 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **quotes_service.CONSTRAINTS,
     **returns_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **consignments_model.CONSTRAINTS,
+    **deals_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -125,6 +132,9 @@ HANDLERS = [
     *quotes.HANDLERS,
     *returns.HANDLERS,
     *end_of_life.HANDLERS,
+    *recovery_api.HANDLERS,
+    *consignments.HANDLERS,
+    *deals.HANDLERS,
     *timeline.HANDLERS,
 ]
 

@@ -43,6 +43,8 @@ CUSTOMERS = READERS | {Role.CUSTOMER}
 WITH_CUSTOMERS = STAFF | {Role.CUSTOMER}
 """Who may write where a customer may, too."""
 RECYCLERS = READERS | {Role.RECYCLER}
+WITH_RECYCLERS = STAFF | {Role.RECYCLER}
+"""Who may write where a recycler may, too."""
 
 REPEATABLE = frozenset({"POST"})
 """Methods that take an `Idempotency-Key`."""

@@ -45,6 +45,7 @@ from tests.conftest import drop, prepare
 from tests.docs import (
     alarm_chapters,
     bill_chapters,
+    consign_chapters,
     document_chapters,
     lease_chapters,
     maintenance_chapters,
@@ -103,6 +104,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
     await return_chapters.a_return(teller, staff, customer, parties["customer"])
+    await consign_chapters.scrap_on_the_road(teller, staff)
     return teller.finished()
 
 
