@@ -161,8 +161,8 @@ async def enter_inspection_form(
 async def list_inspection_forms(
     tx: Tx, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[InspectionFormView]:
-    """Forms that were entered; where none is valid the default holds. A customer sees those that its
-    packs were inspected by."""
+    """Forms that were entered; where none is valid the default holds. A customer sees those that
+    its packs were inspected by."""
     rows = await store.forms_after(tx, after_id(cursor), limit + 1)
     return page_by_id(rows, limit)
 

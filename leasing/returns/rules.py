@@ -149,6 +149,7 @@ DEFAULT_BANDS = {
 """Where nothing was entered for a use and a day."""
 
 HAZARD_RULE = "ADR SP 376, and the lessor's own rule: what is damaged is not leased"
+QUARANTINE_RULE = "the lessor's own rule: what is in quarantine is not handed over"
 BURNT_RULE = "the lessor's own rule: what has burnt is waste"
 
 
@@ -232,6 +233,15 @@ def against_release(pack: Found, band: Band, given: Assumptions, on: date) -> li
                 en=f"retired traction batteries may not be used as {given.permitted_use}",
                 zh="退役动力电池不得用于该领域(如电动自行车)",
                 rule=closed.rule,
+            )
+        )
+    if pack.quarantined:
+        reasons.append(
+            OptionReason(
+                code="QUARANTINED",
+                en="the pack is in quarantine until it is released after an inspection",
+                zh="电池包处于隔离状态",
+                rule=QUARANTINE_RULE,
             )
         )
     if pack.hazard is not Hazard.INTACT:

@@ -36,6 +36,7 @@ def pack(**changes: Any) -> Found:
         "rated_capacity_mah": 100_000,
         "rated_voltage_mv": 51_200,
         "tested_capacity_mah": 75_000,
+        "quarantined": False,
     }
     return Found(**(known | changes))
 
@@ -114,6 +115,12 @@ def test_what_is_dangerous_is_neither_leased_nor_repaired(hazard, release, repai
     found = shown(pack(hazard=hazard))
     assert codes(found[Decision.RELEASE]) == release
     assert codes(found[Decision.REPAIR]) == repair
+
+
+def test_what_is_in_quarantine_is_not_leased():
+    found = shown(pack(quarantined=True))
+    assert codes(found[Decision.RELEASE]) == ["QUARANTINED"]
+    assert found[Decision.RECYCLE].admissible
 
 
 def test_what_has_burnt_is_waste():
