@@ -136,7 +136,7 @@ async def forms(staff: Voice, pack: str, on: date) -> None:
             {
                 "code": "opened",
                 "zh": "是否有无记录的拆解?",
-                "en": "Was it opened without a record?",
+                "en": "Was it opened, unrecorded?",
             },
         ],
     }
