@@ -54,6 +54,7 @@ from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
+from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
 from leasing.quotes import api as quotes
@@ -76,6 +77,7 @@ from leasing.traceability import api as traceability
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
+    **outlets_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
     **sites_devices.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,

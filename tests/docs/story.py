@@ -50,6 +50,7 @@ from tests.docs import (
     maintenance_chapters,
     message_chapters,
     money_chapters,
+    outlet_chapters,
     side_chapters,
     tariff_chapters,
     tour,
@@ -101,6 +102,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.a_check_discharge(teller, staff)
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
+    await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
     return teller.finished()
 
 
