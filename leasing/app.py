@@ -62,6 +62,8 @@ from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
 from leasing.receivables import model as receivables_model
 from leasing.receivables import terms_api
+from leasing.recyclers import api as recyclers
+from leasing.recyclers import model as recyclers_model
 from leasing.sheets import api as sheets
 from leasing.sites import api as sites
 from leasing.sites import devices as sites_devices
@@ -78,6 +80,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
     **outlets_model.CONSTRAINTS,
+    **recyclers_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
     **sites_devices.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,
@@ -97,6 +100,7 @@ HANDLERS = [
     *system.HANDLERS,
     *parties.HANDLERS,
     *outlets.HANDLERS,
+    *recyclers.HANDLERS,
     *batteries.HANDLERS,
     *traceability.HANDLERS,
     *sites.HANDLERS,

@@ -139,7 +139,9 @@ class WithdrawnFirm(Outgoing, frozen=True):
     name: str
     credit_code: str | None
     lost: list[QualificationKind]
-    """Which of the kinds it held on that day."""
+    """Which of the kinds it held before that day and not any more."""
+    still_valid: list[QualificationKind]
+    """Which of the kinds it has other evidence of that begins on that day or later."""
     gate_lost: bool
     """Whether evidence that Art. 18 asks for is among them: nothing may be handed over to it."""
     outlets: int
