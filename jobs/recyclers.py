@@ -1,5 +1,5 @@
-"""Daily: what days bring to outlets and recyclers. Limits that begin to hold, steps of listings that
-came due, and notices of what will lapse.
+"""Daily: what days bring to outlets and recyclers: limits that begin to hold, steps of listings
+that came due, and notices of what will lapse.
 
 Each transaction looks at what is there, so a run that was killed is done again from the beginning
 and finds its work done.

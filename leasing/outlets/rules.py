@@ -13,8 +13,8 @@ ANNOUNCED = {"outlets": 10_235, "prefectures": 326, "provinces": 31}
 """Counted by the ministry on 2022-08-31; see `generator`."""
 
 GENERATED_NOTE = (
-    "{generated:,} of the {outlets:,} outlets are generated, with the totals that were announced on "
-    "2022-08-31; none of them is real"
+    "{generated:,} of the {outlets:,} outlets are generated, with the totals that were announced "
+    "on 2022-08-31; none of them is real"
 )
 REAL_NOTE = "all {outlets:,} outlets were entered; none is generated"
 EMPTY_NOTE = "there is no outlet yet"
@@ -40,12 +40,8 @@ REPEALED_ON = date(2026, 4, 1)
 ones stay as what is taken when nothing is said, and bind nobody."""
 
 LIMIT_RULES = (
-    LimitRule(
-        OutletKind.COLLECTING, date(2019, 11, 1), REPEALED_ON, 5_000, None, 5_000, GUIDE
-    ),
-    LimitRule(
-        OutletKind.CONCENTRATED, date(2019, 11, 1), REPEALED_ON, 30_000, 30_000, None, GUIDE
-    ),
+    LimitRule(OutletKind.COLLECTING, date(2019, 11, 1), REPEALED_ON, 5_000, None, 5_000, GUIDE),
+    LimitRule(OutletKind.CONCENTRATED, date(2019, 11, 1), REPEALED_ON, 30_000, 30_000, None, GUIDE),
     LimitRule(OutletKind.COLLECTING, REPEALED_ON, None, 5_000, None, None, AFTER_GUIDE),
     LimitRule(OutletKind.CONCENTRATED, REPEALED_ON, None, 30_000, None, None, AFTER_GUIDE),
 )

@@ -118,9 +118,7 @@ async def get_withdrawal(tx: Tx, withdrawal_id: FromPath[UUID]) -> WithdrawalVie
 
 
 @post("/scrap-offers", responses=when_posting(404))
-async def add_scrap_offer(
-    tx: Tx, caller: By, now: Now, data: JSONBody[OfferCreate]
-) -> OfferView:
+async def add_scrap_offer(tx: Tx, caller: By, now: Now, data: JSONBody[OfferCreate]) -> OfferView:
     """Enter what a recycler pays for a kilogram in a window of days."""
     return await offers.enter(tx, data, by=str(caller), now=now)
 

@@ -23,7 +23,9 @@ from leasing.kit.errors import FieldError
 from leasing.kit.time import add_months
 from leasing.recyclers.model import NEXT_STATES, Deadline, ListingStepRefused, NotEntered, Step
 from schemas.parties import QualificationKind
-from schemas.recyclers import ListingReason, ListingState, ListingStepCreate, NoticeSubject
+from schemas.recyclers import ListingReason as Reason
+from schemas.recyclers import ListingState as State
+from schemas.recyclers import ListingStepCreate, NoticeSubject
 
 GATE = (QualificationKind.FILING, QualificationKind.EIA, QualificationKind.DISCHARGE_PERMIT)
 """Order No. 73, Art. 18: all of them, on the day of the hand-over."""
@@ -34,8 +36,6 @@ BAR_MONTHS = 24
 NOTICE_DAYS = (7, 30, 90)
 MAX_STEPS = 10
 """More steps than that cannot come by themselves: listed, rectifying, withdrawn, eligible."""
-
-Reason, State = ListingReason, ListingState
 
 ENTERED: dict[Reason, tuple[frozenset[State | None], State]] = {
     Reason.APPLICATION: (frozenset({None, State.ELIGIBLE}), State.APPLIED),
@@ -66,7 +66,9 @@ def entered(current: Step | None, data: ListingStepCreate) -> Step:
     before, state = ENTERED[data.reason]
     present = current.state if current else None
     if present not in before:
-        reason = f"a firm that is {present or 'not known to the list'} is not {state} by {data.reason}"
+        reason = (
+            f"a firm that is {present or 'not known to the list'} is not {state} by {data.reason}"
+        )
         fault = FieldError("/reason", "cannot_follow", reason)
         raise ListingStepRefused(reason, fields=[fault], state=present)
     if current is not None and data.on < current.from_on:
@@ -190,9 +192,7 @@ def found_in_time(current: Step | None, year: int, filed_on: date, today: date) 
 # --- Notices ------------------------------------------------------------------------------------
 
 
-def deadline_of(
-    current: Step | None, reports: Mapping[int, date], as_of: date
-) -> Deadline | None:
+def deadline_of(current: Step | None, reports: Mapping[int, date], as_of: date) -> Deadline | None:
     """What a firm has to do next to stay on the list: file a report, or put things right."""
     if current is None:
         return None

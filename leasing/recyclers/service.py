@@ -93,15 +93,16 @@ async def match_evidence(tx: Connection, step: ListingStepView) -> None:
     if step.state is ListingState.WITHDRAWN:
         # What an announcement of many withdraws was withdrawn with it.
         await parties_store.withdraw(tx, step.recycler_id, listing, step.from_on, step.document)
-    elif step.reason is ListingReason.ANNOUNCED:
-        if await store.missing(tx, step.recycler_id, step.from_on, [listing]):
-            evidence = QualificationCreate(
-                kind=listing,
-                valid_from=step.from_on,
-                document=step.document,
-                document_sha256=step.document_sha256,
-            )
-            await parties_store.qualify(tx, step.recycler_id, evidence)
+    elif step.reason is ListingReason.ANNOUNCED and await store.missing(
+        tx, step.recycler_id, step.from_on, [listing]
+    ):
+        evidence = QualificationCreate(
+            kind=listing,
+            valid_from=step.from_on,
+            document=step.document,
+            document_sha256=step.document_sha256,
+        )
+        await parties_store.qualify(tx, step.recycler_id, evidence)
 
 
 async def advance(

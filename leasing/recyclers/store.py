@@ -453,4 +453,3 @@ async def outlets(tx: Connection, recycler_id: UUID, as_of: date, limit: int) ->
 async def count_outlets(tx: Connection, recycler_id: UUID) -> int:
     found: int = await tx.fetchval(COUNT_OUTLETS, recycler_id)
     return found
-

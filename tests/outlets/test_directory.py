@@ -141,7 +141,10 @@ def test_a_limit_of_today_holds_at_once_and_one_to_come_on_its_day(database):
                 "document": "扩建",
             }
             answer = await world.staff.post(f"{path}/limits", later)
-            assert (answer["limit"]["in_force"], answer["outlet"]["store_limit_kg"]) == (False, 3_000)
+            assert (answer["limit"]["in_force"], answer["outlet"]["store_limit_kg"]) == (
+                False,
+                3_000,
+            )
             listed = (await world.staff.get(f"{path}/limits"))["items"]
             assert [one["in_force"] for one in listed] == [True, False]
 
@@ -238,28 +241,31 @@ def test_a_closed_outlet_takes_nothing_from_its_day_on_and_the_pack_goes_elsewhe
     database(scenario)
 
 
+FREE_OTHERS = """
+UPDATE routing
+   SET state = 'released',
+       released_on = '2026-06-15',
+       release_reason = 'x'
+ WHERE outlet_id <> $1
+"""
+
+ROUTE_ANYWAY = """
+INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m,
+                     hand_over_on, explanation, chosen_at)
+SELECT pack_id, disposition_id, $1, recycler_id, mass_kg, distance_m, '2026-07-01', explanation,
+       chosen_at
+  FROM routing
+ WHERE state = 'released'
+"""
+
+
 async def refused_by_database(world: World, outlet_id: str) -> str | None:
     """A routing written past our own search."""
+    async with world.db.transaction() as tx:
+        await tx.execute(FREE_OTHERS, UUID(outlet_id))
     with pytest.raises(asyncpg.CheckViolationError) as refused:
         async with world.db.transaction() as tx:
-            await tx.execute(
-                """
-                UPDATE routing SET state = 'released', released_on = '2026-06-15', release_reason = 'x'
-                 WHERE outlet_id <> $1
-                """,
-                UUID(outlet_id),
-            )
-            await tx.execute(
-                """
-                INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg,
-                                     distance_m, hand_over_on, explanation, chosen_at)
-                SELECT pack_id, disposition_id, $1, recycler_id, mass_kg, distance_m, '2026-07-01',
-                       explanation, chosen_at
-                  FROM routing
-                 WHERE state = 'released'
-                """,
-                UUID(outlet_id),
-            )
+            await tx.execute(ROUTE_ANYWAY, UUID(outlet_id))
     return refused.value.constraint_name
 
 

@@ -26,7 +26,10 @@ def test_a_firm_applies_is_listed_and_its_listing_is_evidence(database):
             assert page["listing_state"] == "listed"
             assert [one["state"] for one in page["steps"]] == ["applied", "listed"]
             (evidence,) = [one for one in page["evidence"] if one["kind"] == "listing"]
-            assert (evidence["valid_from"], evidence["document"]) == ("2026-06-15", "公告 announced")
+            assert (evidence["valid_from"], evidence["document"]) == (
+                "2026-06-15",
+                "公告 announced",
+            )
 
     database(scenario)
 
