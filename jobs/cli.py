@@ -18,6 +18,7 @@ from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_outlets import outlets
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
 from jobs.shell import database, run, say, server
@@ -52,6 +53,7 @@ main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(readings)
+main.add_command(outlets)
 
 
 @main.command()

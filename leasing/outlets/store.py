@@ -85,8 +85,9 @@ FREE_KG = """CASE WHEN outlet.closed_from <= {today} THEN 0
        END"""
 
 VIEW = f"""outlet.id, code, name_zh, name_en, kind, adcode, longitude, latitude, address,
-       contact_name, contact_phone, opening_hours, recycler_id, chemistries, hazards, store_limit_kg, store_days,
-       stock_kg, reserved_kg, in_transit_kg, {FREE_KG.format(today="$1::date")} AS free_kg,
+       contact_name, contact_phone, opening_hours, recycler_id, chemistries, hazards,
+       store_limit_kg, store_days, stock_kg, reserved_kg, in_transit_kg,
+       {FREE_KG.format(today="$1::date")} AS free_kg,
        greatest(0, stock_kg + reserved_kg + in_transit_kg - store_limit_kg) AS over_limit_kg,
        closed_from, closing_reason, generated, version"""
 
