@@ -63,12 +63,19 @@ async def enter_step(
 
 
 async def take(
-    tx: Connection, steps: Sequence[tuple[UUID, Step]], *, by: str, now: datetime
+    tx: Connection,
+    steps: Sequence[tuple[UUID, Step]],
+    *,
+    by: str,
+    now: datetime,
+    matched: ListingReason | None = None,
 ) -> list[ListingStepView]:
-    """Write steps down, with the evidence of being on the list that begins or ends by them."""
+    """Write steps down, with the evidence of being on the list that begins or ends by them. A
+    caller who has seen to the evidence of all steps of one reason says so by `matched`."""
     views = convert_all(await store.add_steps(tx, steps, by, now), ListingStepView)
     for step in views:
-        await match_evidence(tx, step)
+        if step.reason is not matched:
+            await match_evidence(tx, step)
     facts = [
         Event(
             "party",
@@ -91,7 +98,6 @@ async def match_evidence(tx: Connection, step: ListingStepView) -> None:
     """Being on the list is evidence, too, though nothing hangs on it."""
     listing = QualificationKind.LISTING
     if step.state is ListingState.WITHDRAWN:
-        # What an announcement of many withdraws was withdrawn with it.
         await parties_store.withdraw(tx, step.recycler_id, listing, step.from_on, step.document)
     elif step.reason is ListingReason.ANNOUNCED and await store.missing(
         tx, step.recycler_id, step.from_on, [listing]

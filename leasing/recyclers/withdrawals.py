@@ -43,7 +43,8 @@ async def enter(
     steps = await steps_of(tx, ids, data, now) if QualificationKind.LISTING in data.kinds else []
     document = f"{data.announcement_no} {data.document}"
     lost = await store.withdraw(tx, ids, sorted(set(data.kinds)), data.withdrawn_on, document)
-    await service.take(tx, steps, by=by, now=now)
+    matched = ListingReason.ANNOUNCED_WITHDRAWAL  # by the statement above, for all of them
+    await service.take(tx, steps, by=by, now=now, matched=matched)
     of_each = [(recycler_id, lost.get(recycler_id, [])) for recycler_id in ids]
     withdrawal_id = await store.add_withdrawal(tx, data, of_each, by, now)
     told = [

@@ -9,6 +9,9 @@ async def outlets_and_recyclers(
     teller: Teller, staff: Voice, customer: Voice, recycler_id: str
 ) -> None:
     await the_directory(staff, customer, recycler_id)
+    await the_list(staff, recycler_id)
+    await what_is_paid(staff, recycler_id)
+    await a_withdrawal(staff, recycler_id)
 
 
 async def the_directory(staff: Voice, customer: Voice, recycler_id: str) -> Json:
@@ -60,3 +63,53 @@ async def the_directory(staff: Voice, customer: Voice, recycler_id: str) -> Json
     closing = {"closed_from": "2027-01-01", "reason": "租约到期"}
     await staff.post("closed from the new year on", f"{path}/closure", closing)
     return made
+
+
+async def the_list(staff: Voice, recycler_id: str) -> None:
+    path = f"/v1/recyclers/{recycler_id}"
+    on_it = {
+        "reason": "announced",
+        "on": "2025-11-03",
+        "document": "工信部公告 2025 年第 30 号(示例)",
+    }
+    await staff.post("announced, and so on the list", f"{path}/listing-steps", on_it)
+    filed = {"year": 2025, "filed_on": "2026-01-05", "document": "2025 年度报告"}
+    await staff.post("its report about last year", f"{path}/annual-reports", filed)
+    wrong = {"reason": "application", "on": "2026-01-05", "document": "申请书"}
+    title = "who is on the list does not apply"
+    await staff.refused(title, 409, "POST", f"{path}/listing-steps", wrong)
+    await staff.get("what was told of permits and deadlines", "/v1/recycler-notices", limit=2)
+
+
+async def what_is_paid(staff: Voice, recycler_id: str) -> None:
+    price = {
+        "recycler_id": recycler_id,
+        "chemistry": "B",
+        "valid_from": "2026-01-01",
+        "cny_per_kg": "3.12",
+        "material_cny_per_kg": "0.40",
+        "source": "报价单 2026-01",
+    }
+    made = await staff.post("for LFP, a part of it in material", "/v1/scrap-offers", price)
+    lower = {**price, "valid_from": "2026-02-01", "cny_per_kg": "2.95", "source": "报价单 2026-02"}
+    title = "a second price for the same days"
+    await staff.refused(title, 409, "POST", "/v1/scrap-offers", lower)
+    over = {"ended_on": "2026-02-01"}
+    await staff.post("the first ends", f"/v1/scrap-offers/{made['id']}/end", over)
+    await staff.post("so that the next can follow", "/v1/scrap-offers", lower)
+    query = {"recycler_id": recycler_id, "on": "2026-01-20"}
+    await staff.get("what a day paid", "/v1/scrap-offers", **query)
+
+
+async def a_withdrawal(staff: Voice, recycler_id: str) -> None:
+    gone = {
+        "announcement_no": "工信部公告 2026 年第 20 号(示例)",
+        "document": "撤销公告及名单",
+        "withdrawn_on": "2027-07-30",
+        "kinds": ["listing", "discharge_permit"],
+        "firms": [recycler_id],
+    }
+    made = await staff.post("announced for a day to come", "/v1/withdrawals", gone)
+    await staff.get("what of it is still to be moved", f"/v1/withdrawals/{made['id']}")
+    await staff.get("withdrawals of many firms", "/v1/withdrawals")
+    await staff.get("all there is of one recycler", f"/v1/recyclers/{recycler_id}")

@@ -1,5 +1,6 @@
 """The directory of outlets: who finds what, and what an outlet may store from which day on."""
 
+import asyncio
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -210,6 +211,32 @@ def test_a_limit_below_what_is_there_is_taken_leaves_no_room_and_says_so(databas
             await put_there(world, made["id"], reserved_kg=100)
 
     database(scenario)
+
+
+def test_many_at_once_without_looking_never_fill_an_outlet_beyond_its_limit(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            made = await entered(world)
+
+            async def add(_: int) -> bool:
+                try:
+                    async with db.transaction() as tx:
+                        await tx.execute(ADD, UUID(made["id"]))
+                        await asyncio.sleep(0.001)
+                except asyncpg.CheckViolationError as error:
+                    assert error.constraint_name == "outlet_store_limit"
+                    return False
+                return True
+
+            taken = await asyncio.gather(*map(add, range(60)))
+            assert sum(taken) == 5_000 // 150
+            outlet = await world.staff.get(f"/v1/outlets/{made['id']}")
+            assert outlet["reserved_kg"] == 33 * 150
+
+    database(scenario)
+
+
+ADD = "UPDATE outlet SET reserved_kg = reserved_kg + 150 WHERE id = $1"
 
 
 # --- Closing ------------------------------------------------------------------------------------
