@@ -59,6 +59,7 @@ from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
+from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
 from leasing.quotes import api as quotes
@@ -66,6 +67,8 @@ from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
 from leasing.receivables import model as receivables_model
 from leasing.receivables import terms_api
+from leasing.recyclers import api as recyclers
+from leasing.recyclers import model as recyclers_model
 from leasing.returns import api as returns
 from leasing.returns import model as returns_model
 from leasing.sheets import api as sheets
@@ -83,6 +86,8 @@ from leasing.traceability import api as traceability
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
+    **outlets_model.CONSTRAINTS,
+    **recyclers_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
     **sites_devices.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,
@@ -105,6 +110,7 @@ HANDLERS = [
     *system.HANDLERS,
     *parties.HANDLERS,
     *outlets.HANDLERS,
+    *recyclers.HANDLERS,
     *batteries.HANDLERS,
     *traceability.HANDLERS,
     *sites.HANDLERS,

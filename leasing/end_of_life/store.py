@@ -69,6 +69,8 @@ SELECT outlet.id,
        lacking.missing
   FROM outlet
   JOIN lacking ON lacking.id = outlet.recycler_id
+ WHERE outlet.closed_from IS NULL
+    OR outlet.closed_from > $1::date
 """
 
 

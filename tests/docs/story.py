@@ -51,6 +51,7 @@ from tests.docs import (
     maintenance_chapters,
     message_chapters,
     money_chapters,
+    outlet_chapters,
     return_chapters,
     side_chapters,
     tariff_chapters,
@@ -105,6 +106,7 @@ async def tell(world: World) -> list[Told]:
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
     await return_chapters.a_return(teller, staff, customer, parties["customer"])
     await consign_chapters.scrap_on_the_road(teller, staff)
+    await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
     return teller.finished()
 
 

@@ -15,6 +15,7 @@ from leasing.contracts import model as contracts
 from leasing.deals import model as deals
 from leasing.einvoices import model as einvoices
 from leasing.maintenance import model as maintenance
+from leasing.recyclers import model as recyclers
 from leasing.returns import model as returns
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
@@ -39,6 +40,7 @@ def page() -> str:
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
+        table("Listing of a recycler 回收企业名单(有进有出)", recyclers.NEXT_STATES),
     ]
     return "\n".join(parts)
 
