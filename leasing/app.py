@@ -32,6 +32,8 @@ from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.end_of_life import terms_api as routing_terms_api
+from leasing.end_of_life.snapshot import Outlets
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -121,6 +123,7 @@ HANDLERS = [
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
+    *routing_terms_api.HANDLERS,
     *timeline.HANDLERS,
 ]
 
@@ -128,7 +131,7 @@ HANDLERS = [
 def create(db: Database) -> ASGIApp:
     """The application on an open database. Whoever opened the database closes it."""
     gate = Gate(db, remember_seconds=db.settings.key_memory_seconds)
-    alive = {"db": db, "gate": gate, "press": Press(db)}
+    alive = {"db": db, "gate": gate, "press": Press(db), "outlets": Outlets(db)}
     return RequestId(Bound(routes(db.settings.max_body_bytes), alive))
 
 

@@ -1,14 +1,18 @@
 """End of life over HTTP."""
 
-from typing import Annotated
+from datetime import date
+from typing import Annotated, cast
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
+from litestar import Request, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.access.model import Caller, Role
 from leasing.end_of_life import service, store
+from leasing.end_of_life.snapshot import Known, Outlets
 from leasing.http.edge import RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
@@ -22,10 +26,20 @@ from schemas.end_of_life import (
     InspectionCreate,
     InspectionView,
     ReleaseCreate,
+    RouteOptionsView,
     RoutingCreate,
     RoutingState,
     RoutingView,
 )
+
+
+async def provide_known(request: Request[None, None, State]) -> Known:
+    outlets = cast("Outlets", request.scope["state"]["outlets"])
+    return await outlets.known()
+
+
+KNOWS_OUTLETS = {"known": Provide(provide_known)}
+AllOutlets = NamedDependency[Known]
 
 
 @post("/packs/{pack_id:uuid}/inspections", responses=when_posting(404))
@@ -44,12 +58,30 @@ async def decide_pack(
     return await service.decide(tx, pack_id, data, by=str(caller), now=now)
 
 
-@post("/packs/{pack_id:uuid}/routings", responses=when_posting(404))
+@post("/packs/{pack_id:uuid}/routings", dependencies=KNOWS_OUTLETS, responses=when_posting(404))
 async def route_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[RoutingCreate]
+    tx: Tx,
+    caller: By,
+    now: Now,
+    known: AllOutlets,
+    pack_id: FromPath[UUID],
+    data: JSONBody[RoutingCreate],
 ) -> RoutingView:
-    """Choose an outlet for a condemned pack and reserve its room; the answer says why."""
-    return await service.route(tx, pack_id, data, by=str(caller), now=now)
+    """Choose the best outlet for a condemned pack and reserve its room; the answer says why."""
+    return await service.route(tx, pack_id, data, by=str(caller), now=now, known=known)
+
+
+@get(
+    "/packs/{pack_id:uuid}/route-options",
+    dependencies=KNOWS_OUTLETS,
+    responses=when_reading(404, 409),
+)
+async def list_route_options(
+    tx: Tx, known: AllOutlets, pack_id: FromPath[UUID], hand_over_on: FromQuery[date]
+) -> RouteOptionsView:
+    """Where a condemned pack should go if it were handed over on a day: the best of all outlets,
+    the next, the nearest and what excludes it. Nothing is reserved."""
+    return await service.route_options(tx, pack_id, hand_over_on, known)
 
 
 def shown_to(caller: Caller, routing: RoutingView) -> RoutingView:
@@ -107,6 +139,7 @@ HANDLERS = [
     inspect_pack,
     decide_pack,
     route_pack,
+    list_route_options,
     list_routings,
     get_routing,
     hand_over_pack,

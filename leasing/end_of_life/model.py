@@ -5,43 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from leasing.end_of_life import terms
 from leasing.kit.errors import Conflict, NotFound
-from schemas.outlets import Hazard, OutletKind
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """An outlet as seen from a pack on its planned hand-over day."""
-
-    id: UUID
-    code: str
-    kind: OutletKind
-    longitude: float
-    latitude: float
-    recycler_id: UUID
-    chemistries: list[str]
-    hazards: list[Hazard]
-    free_kg: int
-    missing: list[str]
-    """Kinds of evidence that the recycler does not hold on that day."""
-
-
-class Ranked(msgspec.Struct, frozen=True):
-    """A candidate with its distance and every reason against it."""
-
-    outlet: Candidate
-    distance_m: int
-    reasons: list[str]
-
-
-class Load(msgspec.Struct, frozen=True):
-    """What is to be taken: one pack."""
-
-    pack_id: UUID
-    chemistry: str
-    hazard: Hazard
-    mass_kg: int
-    longitude: float
-    latitude: float
 
 
 class NoInspection(Conflict):
@@ -105,6 +70,7 @@ class RecycledBeforeHandOver(Conflict):
 
 
 CONSTRAINTS = {
+    **terms.CONSTRAINTS,
     "inspection_once": InspectedAlready,
     "disposition_once_per_inspection": DecidedAlready,
     "outlet_store_limit": OutletFull,

@@ -3,27 +3,29 @@
 from datetime import date, datetime
 from uuid import UUID
 
+from asyncpg import Record
+
 from leasing.batteries import service as batteries
+from leasing.batteries.store import Pack
 from leasing.db.pool import Connection
-from leasing.end_of_life import rules, store
+from leasing.end_of_life import choosing, reserving, rules, snapshot, store, terms
 from leasing.end_of_life.model import (
-    Candidate,
     HazardForbidsRelease,
-    Load,
-    NoFeasibleOutlet,
     NoInspection,
     NoSuchRouting,
     NotDecided,
     OutletNotQualified,
-    Ranked,
     Routing,
     RoutingState,
 )
+from leasing.end_of_life.reserving import REQUIRED
+from leasing.end_of_life.snapshot import RECYCLE, Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
 from leasing.kit.rows import convert
-from leasing.kit.time import civil_date
+from leasing.kit.time import civil_date, midnight
+from leasing.routing.one import Question
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.end_of_life import (
@@ -35,14 +37,13 @@ from schemas.end_of_life import (
     InspectionCreate,
     InspectionView,
     ReleaseCreate,
+    RouteOptionsView,
     RoutingCreate,
     RoutingView,
 )
 from schemas.end_of_life import RoutingState as State
 from schemas.outlets import Hazard
 from schemas.packs import PackState
-
-REQUIRED = [str(kind) for kind in rules.REQUIRED]
 
 
 async def inspect(
@@ -93,12 +94,13 @@ async def route(
     *,
     by: str,
     now: datetime,
-    outlets: list[Candidate] | None = None,
+    known: Known | None = None,
 ) -> RoutingView:
-    """Choose the nearest outlet that may and can take a condemned pack on the planned day, and
-    reserve its room. `outlets` may be passed by a caller who routes many packs at once.
+    """Choose the outlet at which a condemned pack brings most, of all that may and can take it on
+    the planned day, and reserve its room. `known` is what the caller knows of all outlets; without
+    it they are read anew.
 
-    Raises `NoFeasibleOutlet` with the number of outlets that each reason excludes.
+    Raises `NoFeasibleOutlet` with the number of outlets that each reason speaks against.
     """
     pack = await batteries.lock(tx, pack_id)
     if pack.state is not PackState.CONDEMNED:
@@ -106,39 +108,33 @@ async def route(
     place = await store.condemned(tx, pack_id)
     if place is None:
         raise NotDecided
-    load = Load(
-        pack_id=pack_id,
-        chemistry=pack.chemistry,
-        hazard=Hazard(place["hazard"]),
-        mass_kg=pack.mass_kg,
-        longitude=place["longitude"],
-        latitude=place["latitude"],
-    )
-    if outlets is None:
-        outlets = await store.candidates(tx, data.hand_over_on, REQUIRED)
-    ranked = rules.rank(load, outlets)
-    position = await reserve_nearest(tx, ranked, pack.mass_kg)
-    chosen = ranked[position]
+    known = known or await snapshot.load(tx)
+    day = known.on(data.hand_over_on)
+    asked = asked_of(day, pack, place)
+    judged = await reserving.reserve_best(tx, known, day, asked)
+    chosen, day = judged.answer.chosen, judged.day
+    assert chosen is not None
     await batteries.move(tx, pack, PackState.ROUTED)
+    recycler = day.known.recycler_ids[day.known.recycler[chosen.outlet]]
     routing_id = await store.insert_routing(
         tx,
         pack_id=pack_id,
         disposition_id=place["disposition_id"],
-        outlet_id=chosen.outlet.id,
-        recycler_id=chosen.outlet.recycler_id,
+        outlet_id=day.known.ids[chosen.outlet],
+        recycler_id=recycler,
         mass_kg=pack.mass_kg,
-        distance_m=chosen.distance_m,
+        distance_m=judged.distance_m(chosen.outlet),
         hand_over_on=data.hand_over_on,
-        explanation=rules.explain(ranked, position),
+        explanation=choosing.explanation(judged),
         now=now,
+        expires_at=midnight(terms.expires_on(day.terms, data.hand_over_on)),
     )
     facts: dict[str, object] = {
         "routing_id": routing_id,
-        "outlet": chosen.outlet.code,
-        "distance_m": chosen.distance_m,
+        "outlet": day.known.codes[chosen.outlet],
+        "distance_m": judged.distance_m(chosen.outlet),
         "hand_over_on": data.hand_over_on,
     }
-    recycler = chosen.outlet.recycler_id
     step = Step(pack_id, "route.chosen", civil_date(now), facts, place["adcode"], recycler)
     await traceability.record(tx, [step], by=by, now=now)
     chosen_event = Event("routing", routing_id, "routing.chosen", facts)
@@ -146,20 +142,38 @@ async def route(
     return await get_routing(tx, routing_id)
 
 
-async def reserve_nearest(tx: Connection, ranked: list[Ranked], mass_kg: int) -> int:
-    """Reserve room at the first outlet that nothing speaks against, and return its place in
-    the ranking. One that filled up since it was read is passed over, and says so."""
-    for position, candidate in enumerate(ranked):
-        if candidate.reasons:
-            continue
-        if await store.reserve(tx, candidate.outlet.id, mass_kg):
-            return position
-        candidate.reasons.append("SPACE")
-    counts: dict[str, int] = {}
-    for candidate in ranked:
-        for reason in candidate.reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    raise NoFeasibleOutlet(f"none of {len(ranked)} outlets", excluded_by_reason=counts)
+def asked_of(day: Day, pack: Pack, place: Record) -> Question:
+    return day.question(
+        longitude=place["longitude"],
+        latitude=place["latitude"],
+        adcode=place["adcode"],
+        chemistry=pack.chemistry,
+        hazard=place["hazard"],
+        dispositions=RECYCLE,
+        mass_kg=pack.mass_kg,
+    )
+
+
+async def route_options(
+    tx: Connection, pack_id: UUID, hand_over_on: date, known: Known
+) -> RouteOptionsView:
+    """Where a condemned pack should go, and why. Nothing is written."""
+    row = await store.condemned(tx, pack_id)
+    if row is None:
+        await batteries.get(tx, pack_id)
+        raise NotDecided
+    day = known.on(hand_over_on)
+    asked = day.question(
+        longitude=row["longitude"],
+        latitude=row["latitude"],
+        adcode=row["adcode"],
+        chemistry=row["chemistry"],
+        hazard=row["hazard"],
+        dispositions=RECYCLE,
+        mass_kg=row["mass_kg"],
+    )
+    judged = await reserving.judge(tx, day, asked)
+    return choosing.options(judged, [pack_id], hand_over_on)
 
 
 async def get_routing(tx: Connection, routing_id: UUID) -> RoutingView:
@@ -213,7 +227,10 @@ async def hand_over(
 async def release(
     tx: Connection, routing_id: UUID, data: ReleaseCreate, *, by: str, now: datetime
 ) -> RoutingView:
-    """Give up a routing before hand-over: the room is free again, the pack waits for another."""
+    """Give up a routing before hand-over: the room is free again, the pack waits for another.
+    One that was given up already stays as it is."""
+    if await store.is_released(tx, routing_id):
+        return await get_routing(tx, routing_id)
     routing = await lock_routing(tx, routing_id, State.RESERVED)
     pack = await batteries.lock(tx, routing.pack_id)
     await batteries.move(tx, pack, PackState.CONDEMNED)

@@ -47,6 +47,7 @@ class Against(IntEnum):
     SPACE = 10
     VALUE = 11
     HELD = 12
+    NO_OFFER = 13
 
 
 class BadInstance(Invalid):
