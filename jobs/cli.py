@@ -273,6 +273,7 @@ run_group.add_command(runs_job("einvoices", "Send e-invoices and read the answer
 run_group.add_command(runs_job("health", "Check the packs that are due."))
 run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
 run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
+run_group.add_command(runs_job("routing", "Propose where packs that wait should go."))
 run_group.add_command(runs_job("duties", "Order tests that are asked for; find outages."))
 run_group.add_command(runs_job("tests", "Plan the check discharges that are due."))
 run_group.add_command(runs_job("telemetry", "Put readings together, and sum them up."))

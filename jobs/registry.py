@@ -10,6 +10,7 @@ from jobs import (
     housekeeping,
     maintenance,
     receivables,
+    routing,
     telemetry,
 )
 from jobs.runner import Job
@@ -25,6 +26,7 @@ JOBS: dict[str, Job] = {
     "housekeeping": housekeeping.run,
     "interest": receivables.accrue,
     "receivables": receivables.run,
+    "routing": routing.run,
     "telemetry": telemetry.run,
     "tests": maintenance.schedule,
 }

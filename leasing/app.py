@@ -32,6 +32,7 @@ from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.end_of_life import plans_api
 from leasing.end_of_life import terms_api as routing_terms_api
 from leasing.end_of_life.snapshot import Outlets
 from leasing.gateways import api as gateways
@@ -124,6 +125,7 @@ HANDLERS = [
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
     *routing_terms_api.HANDLERS,
+    *plans_api.HANDLERS,
     *timeline.HANDLERS,
 ]
 

@@ -205,8 +205,6 @@ class PlanComparisonView(Outgoing, frozen=True):
 
 
 class ReroutingCreate(Incoming, frozen=True, kw_only=True):
-    suggest: bool = False
-    """Also work out what planning all open routings anew would gain. Takes longer."""
     reason: Name
 
 
@@ -216,13 +214,23 @@ class ReroutingView(Outgoing, frozen=True):
     id: UUID
     made_at: datetime
     made_by: str
+    reason: str
     hit: int
     rerouted: int
     held: list[dict[str, object]]
     """Packs that find no outlet, each with the reasons and how many outlets they speak against."""
-    before_amount: int
+    before_amount: int | None
     after_amount: int
-    """Fen, of the packs that found another outlet."""
-    suggestion: dict[str, object] | None
-    """What planning all open routings anew would bring (`gain_amount`, fen) and how many packs that
-    nothing happened to it would move (`moves`). It was not done."""
+    """Fen, of the packs that found another outlet. Before is null when it was not written down."""
+
+
+class SuggestionView(Outgoing, frozen=True):
+    """What planning all open routings of a day anew would bring. It was not done."""
+
+    hand_over_on: date
+    routings: int
+    gain_amount: int
+    """Fen, above what is reserved now."""
+    moves: int
+    """Routings that would lead to another outlet."""
+    solver: str

@@ -44,6 +44,21 @@ class NoSuchRouting(NotFound):
     title = "There is no such routing"
 
 
+class NoSuchPlan(NotFound):
+    code = "routing_plan_not_found"
+    title = "There is no such plan"
+
+
+class PlanIsClosed(Conflict):
+    code = "routing_plan_closed"
+    title = "The plan does not wait to be applied"
+
+
+class NothingToReroute(Conflict):
+    code = "nothing_to_reroute"
+    title = "Every open routing leads to a recycler that may take the pack on its day"
+
+
 class RoutingState(Conflict):
     code = "routing_state"
     title = "The routing is in another state"

@@ -315,13 +315,15 @@ SELECT id, solution
   FROM routing_plan
  WHERE state IN ('proposed', 'applied')
    AND as_of >= $1
+   AND ($2::date IS NULL OR as_of < $2)
  ORDER BY as_of DESC, id DESC
  LIMIT 1
 """
 
 
-async def load(tx: Connection) -> Known:
-    """Everything, as the transaction sees it."""
+async def load(tx: Connection, prices_before: date | None = None) -> Known:
+    """Everything, as the transaction sees it; prices of space by the newest plan, or the newest of
+    those made for days before one."""
     today = civil_date(await clock.now(tx))
     rows = await tx.fetch(OUTLETS)
     recycler_ids = sorted({row["recycler_id"] for row in rows})
@@ -352,7 +354,7 @@ async def load(tx: Connection) -> Known:
         prices={},
         priced_by=None,
     )
-    plan = await tx.fetchrow(PRICES, today - PRICES_LAST)
+    plan = await tx.fetchrow(PRICES, today - PRICES_LAST, prices_before)
     if plan is not None:
         found.prices = prices_of(plan["solution"])
         found.priced_by = plan["id"]

@@ -162,32 +162,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "routing.chosen": ("Outlet {outlet} was chosen for the pack", "确定回收网点 {outlet}"),
     "routing.handed_over": ("The pack was handed over at the outlet", "电池组移交回收网点"),
     "routing.released": ("The way to the outlet was given up", "取消回收去向"),
-    "routing.expired": (
-        "The room at the outlet was given up: {reason}",
-        "预留库容到期释放:{reason}",
-    ),
-    "routing.held": ("No outlet may and can take the pack: {reason}", "暂无可接收网点:{reason}"),
-    "routing_terms.entered": (
-        "Rates of routing were entered from {from_on} on: {reason}",
-        "录入自 {from_on} 起的运费与包装费率:{reason}",
-    ),
-    "province_rule.entered": (
-        "Packs may not leave province {province} from {from_on} on ({document})",
-        "自 {from_on} 起 {province} 废旧电池不得出省({document})",
-    ),
-    "routing_plan.proposed": (
-        "A plan for {packs} packs was proposed, {held} of them wait",
-        "生成 {packs} 个电池组的去向方案,{held} 个暂存",
-    ),
-    "routing_plan.locked": ("{locked} packs of a plan were locked", "锁定方案中 {locked} 个电池组"),
-    "routing_plan.applied": (
-        "{applied} packs of a plan were sent on their way, {refused} refused",
-        "执行方案:{applied} 个电池组已派送,{refused} 个被拒",
-    ),
-    "rerouting.made": (
-        "{hit} packs lost their outlet: {rerouted} found another ({reason})",
-        "{hit} 个电池组失去网点,{rerouted} 个已改派({reason})",
-    ),
     "routing.recycled": (
         "The pack was recycled: certificate {certificate}",
         "电池组完成再生利用,证明 {certificate}",

@@ -117,11 +117,11 @@ CREATE TABLE rerouting (
   rerouted integer NOT NULL,
   -- Packs that find no outlet, each with its reasons.
   held jsonb NOT NULL,
-  -- In fen, of the packs that found another outlet: before and after.
-  before_amount bigint NOT NULL,
+  -- In fen, of the packs that found another outlet. Before is null when that was not written down.
+  before_amount bigint,
   after_amount bigint NOT NULL,
-  -- What planning all open routings anew would gain, and how many others it would move.
-  suggestion jsonb,
+  reason text NOT NULL
+    CONSTRAINT rerouting_reason CHECK (btrim(reason) <> ''),
   CONSTRAINT rerouting_counts CHECK (hit >= 1 AND rerouted BETWEEN 0 AND hit)
 );
 
@@ -129,6 +129,8 @@ ALTER TABLE routing
   ADD COLUMN expires_at timestamptz,
   ADD COLUMN rerouting_id uuid CONSTRAINT routing_rerouting REFERENCES rerouting (id);
 
+CREATE INDEX disposition_by_pack ON disposition (pack_id);
+CREATE INDEX pack_condemned ON pack (id) WHERE state = 'condemned';
 CREATE INDEX routing_expiring ON routing (expires_at) WHERE state = 'reserved';
 CREATE INDEX routing_open_by_day ON routing (hand_over_on, recycler_id) WHERE state = 'reserved';
 
