@@ -149,6 +149,20 @@ SELECT id, digest, state, value, bound, outbid, unused, instance, solution
 """
 
 
+LOCK_PLAN = """
+SELECT state
+  FROM routing_plan
+ WHERE id = $1
+   FOR UPDATE
+"""
+
+
+async def lock_plan(tx: Connection, plan_id: UUID) -> None:
+    """The last lock of whoever changes a plan's items: held while its event is written and it is
+    closed, and no longer."""
+    await tx.execute(LOCK_PLAN, plan_id)
+
+
 async def of_input(tx: Connection, input_sha256: str) -> Record | None:
     return await tx.fetchrow(OF_INPUT, input_sha256)
 

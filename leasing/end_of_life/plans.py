@@ -292,6 +292,7 @@ async def lock(
     if plan.state is not PlanState.PROPOSED:
         raise PlanIsClosed(f"it is {plan.state}", state=plan.state)
     count = await plan_store.lock_items(tx, plan_id, pack_ids, locked, by)
+    await plan_store.lock_plan(tx, plan_id)
     facts: dict[str, object] = {"locked": count if locked else -count}
     event = Event("routing_plan", plan_id, "routing_plan.locked", facts)
     await events.append(tx, [event], actor=by, now=now)
@@ -348,6 +349,7 @@ async def apply(
         )
         applied, refused = len(order), len(sent.refused)
         elsewhere = len(sent.elsewhere)
+    await plan_store.lock_plan(tx, plan_id)
     facts: dict[str, object] = {
         "adcode": adcode,
         "applied": applied,

@@ -354,7 +354,8 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
         prices={},
         priced_by=None,
     )
-    plan = await tx.fetchrow(PRICES, today - PRICES_LAST, prices_before)
+    since = (prices_before or today) - PRICES_LAST
+    plan = await tx.fetchrow(PRICES, since, prices_before)
     if plan is not None:
         found.prices = prices_of(plan["solution"])
         found.priced_by = plan["id"]

@@ -12,6 +12,7 @@ import networkx
 import numpy as np
 import pytest
 
+from bench import waste
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from leasing.end_of_life import loads, plan_store, plans, snapshot, verifying
@@ -19,7 +20,6 @@ from leasing.routing import certificate, files
 from leasing.routing.model import FORBIDDEN
 from tests import build
 from tests.api import stories
-from tests.end_of_life import outlets, packs
 
 ON = date(2026, 6, 15)
 NEAR = ("410100", "410200", "411000")
@@ -27,8 +27,8 @@ NEAR = ("410100", "410200", "411000")
 
 async def prepared(db: Database, many: int, adcodes: tuple[str, ...] | None = None) -> list[UUID]:
     async with db.transaction() as tx:
-        await outlets.country(tx)
-        return await packs.waiting(tx, many, adcodes=adcodes)
+        await waste.country(tx)
+        return await waste.waiting(tx, many, adcodes=adcodes)
 
 
 async def made(db: Database, seconds: float = 120) -> UUID:
@@ -151,29 +151,30 @@ def test_a_plan_that_was_tampered_with_is_found_out(database):
 
 def test_the_same_input_gets_the_same_plan(database):
     async def scenario(db: Database) -> None:
-        ids = await prepared(db, 120, NEAR)
-        async with db.transaction() as tx:
-            await tx.execute("UPDATE outlet SET stock_kg = greatest(0, store_limit_kg - 600)")
-        first = await made(db)
-        async with db.transaction(read_only=True) as tx:
-            # Space has its price, by which the next plan starts.
-            assert (await snapshot.load(tx)).prices
-        assert await made(db) == first
-        async with db.transaction(read_only=True) as tx:
-            one = await plan_store.get(tx, first)
-        # Something changes, and is put back.
-        async with db.transaction() as tx:
-            await tx.execute("UPDATE pack SET mass_kg = mass_kg + 1 WHERE id = $1", ids[0])
-        second = await made(db)
-        assert second != first
-        async with db.transaction() as tx:
-            assert (await plan_store.get(tx, first))["state"] == "superseded"
-            await tx.execute("UPDATE pack SET mass_kg = mass_kg - 1 WHERE id = $1", ids[0])
-        again = await made(db)
-        async with db.transaction(read_only=True) as tx:
-            other = await plan_store.get(tx, again)
-        assert again == first
-        assert (other["digest"], other["state"]) == (one["digest"], "proposed")
+        async with build.world(db, ON):
+            ids = await prepared(db, 120, NEAR)
+            async with db.transaction() as tx:
+                await tx.execute("UPDATE outlet SET stock_kg = greatest(0, store_limit_kg - 600)")
+            first = await made(db)
+            async with db.transaction(read_only=True) as tx:
+                # Space has its price, by which the next plan starts.
+                assert (await snapshot.load(tx)).prices
+            assert await made(db) == first
+            async with db.transaction(read_only=True) as tx:
+                one = await plan_store.get(tx, first)
+            # Something changes, and is put back.
+            async with db.transaction() as tx:
+                await tx.execute("UPDATE pack SET mass_kg = mass_kg + 1 WHERE id = $1", ids[0])
+            second = await made(db)
+            assert second != first
+            async with db.transaction() as tx:
+                assert (await plan_store.get(tx, first))["state"] == "superseded"
+                await tx.execute("UPDATE pack SET mass_kg = mass_kg - 1 WHERE id = $1", ids[0])
+            again = await made(db)
+            async with db.transaction(read_only=True) as tx:
+                other = await plan_store.get(tx, again)
+            assert again == first
+            assert (other["digest"], other["state"]) == (one["digest"], "proposed")
 
     database(scenario)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
+from bench import waste
 from leasing.db.pool import Database
 from leasing.end_of_life import choosing, snapshot
 from leasing.routing import certificate
@@ -277,7 +278,7 @@ def test_over_all_10235_outlets_the_choice_is_the_best_and_every_exclusion_is_tr
 
     async def scenario(db: Database) -> None:
         async with db.transaction() as tx:
-            await outlets.country(tx)
+            await waste.country(tx)
             known = await snapshot.load(tx)
         assert len(known.ids) == 10_235
         random = Random(7)

@@ -1,10 +1,35 @@
-"""Many packs that wait, made by statements: what a hundred contracts' stories leave behind."""
+"""Packs that wait for a way to a recycler, before the generated network of 10,235 outlets. Made by
+statements; prices and places are made up."""
 
+from datetime import date
 from random import Random
 from uuid import UUID
 
 from leasing.db.pool import Connection
+from leasing.kit.time import system_now
+from leasing.outlets import generator
+from leasing.outlets import store as outlets_store
 from leasing.regions.model import prefectures
+
+OFFERS_OF_ALL = """
+INSERT INTO scrap_offer (recycler_id, chemistry, disposition, valid, cny_per_kg, source,
+                         entered_by, entered_at)
+SELECT id, chemistry, 'recycle', daterange('2025-01-01', NULL),
+       round((CASE chemistry WHEN 'B' THEN 3.12 ELSE 14.0 END
+              * (0.9 + 0.2 * ((row_number() OVER (ORDER BY credit_code, chemistry) * 7919) % 101)
+                 / 100.0))::numeric, 4),
+       'generated', 'a test', now()
+  FROM party
+  CROSS JOIN unnest('{B,E}'::text[]) AS taken (chemistry)
+ WHERE kind = 'recycler'
+"""
+
+
+async def country(tx: Connection, as_of: date = date(2026, 6, 15)) -> None:
+    """The generated network of 10,235 outlets, with prices that are made up."""
+    await outlets_store.insert_network(tx, generator.generate(as_of), system_now())
+    await tx.execute(OFFERS_OF_ALL)
+
 
 CONDEMNED = """
 WITH given AS (
