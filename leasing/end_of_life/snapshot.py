@@ -409,27 +409,49 @@ def prices_of(solution: bytes) -> dict[UUID, int]:
 
 
 def version(known: Known) -> str:
-    """SHA-256 of everything but the room: two processes with the same know the same."""
+    """SHA-256 of everything but the room. Outlets and recyclers count by their order and not by
+    their ids, so that the same facts in another database have the same version."""
     numbers = digest(
         known.recycler,
         known.at.longitude,
         known.at.latitude,
         known.takes_chemistries,
         known.takes_hazards,
+        np.array([known.prices.get(one, 0) for one in known.ids], dtype=np.int64),
     )
+    place = {recycler_id: number for number, recycler_id in enumerate(known.recycler_ids)}
     told = msgspec.json.encode(
         (
             numbers,
             known.codes,
-            known.ids,
             known.adcodes,
             known.kinds,
-            known.recycler_ids,
-            sorted(known.papers.items()),
-            known.offers,
-            [(one.from_on, one.freight, one.packing, one.hold) for one in known.terms],
+            [known.papers.get(recycler_id, []) for recycler_id in known.recycler_ids],
+            [
+                (
+                    place[one.recycler_id],
+                    one.chemistry,
+                    one.disposition,
+                    one.from_on,
+                    one.to_on,
+                    one.price,
+                )
+                for one in known.offers
+                if one.recycler_id in place
+            ],
+            [
+                (
+                    one.from_on,
+                    one.circuity_percent,
+                    one.freight,
+                    one.packing,
+                    one.hold,
+                    one.single_load_kg,
+                    one.reservation_days,
+                )
+                for one in known.terms
+            ],
             known.rules,
-            known.priced_by,
         )
     )
     return sha256(told).hexdigest()

@@ -63,6 +63,10 @@ LISTS = [
     "/v1/silent-packs",
     "/v1/unmatched-sources",
     "/v1/unread-messages",
+    "/v1/routing-terms",
+    "/v1/province-rules",
+    "/v1/routing-plans",
+    "/v1/reroutings",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",
@@ -162,6 +166,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/attachments" for path in below],
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
+                "/v1/routing-plans/{plan_id}/items",
             }
             assert concrete <= documented
             for path in LISTS:
