@@ -79,13 +79,16 @@ async def apply_all(
 ) -> Ran:
     ran = Ran()
     async with await connect(dsn, settings) as db:
+        outlets = snapshot.Outlets(db)
+        await outlets.known()
         await asyncio.sleep(max(0, begins - time.monotonic()))
         for adcode in adcodes:
             begun = time.perf_counter()
             try:
+                known = await outlets.known()
                 async with db.transaction() as tx:
                     now = await clock.now(tx)
-                    done = await plans.apply(tx, plan_id, adcode, by="race", now=now)
+                    done = await plans.apply(tx, plan_id, adcode, by="race", now=now, known=known)
                 ran.routed += done.applied
                 ran.refused += done.refused
             except asyncpg.DeadlockDetectedError:

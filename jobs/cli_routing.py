@@ -190,7 +190,7 @@ def apply_plan(plan: str) -> None:
     from jobs.progress import progress
     from jobs.shell import database, run, say
     from leasing.db import clock
-    from leasing.end_of_life import plan_store, plans
+    from leasing.end_of_life import plan_store, plans, snapshot
     from leasing.kit.errors import DomainError
 
     async def work() -> tuple[int, int, int]:
@@ -201,11 +201,14 @@ def apply_plan(plan: str) -> None:
                 if row is None:
                     raise click.ClickException(f"there is no plan {plan}")
                 places = await plan_store.prefectures(tx, row["id"])
+                known = await snapshot.load(tx)
             with progress("prefectures") as report:
                 for number, adcode in enumerate(places, 1):
                     async with db.transaction() as tx:
                         now = await clock.now(tx)
-                        done = await plans.apply(tx, row["id"], adcode, by="cli", now=now)
+                        done = await plans.apply(
+                            tx, row["id"], adcode, by="cli", now=now, known=known
+                        )
                     applied += done.applied
                     elsewhere += done.elsewhere
                     refused += done.refused

@@ -1,18 +1,16 @@
 """End of life over HTTP."""
 
 from datetime import date
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency, Provide
+from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.access.model import Caller, Role
 from leasing.end_of_life import service, store
-from leasing.end_of_life.snapshot import Known, Outlets
+from leasing.end_of_life.knowing import KNOWS_OUTLETS, AllOutlets
 from leasing.http.edge import RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
@@ -31,15 +29,6 @@ from schemas.end_of_life import (
     RoutingState,
     RoutingView,
 )
-
-
-async def provide_known(request: Request[None, None, State]) -> Known:
-    outlets = cast("Outlets", request.scope["state"]["outlets"])
-    return await outlets.known()
-
-
-KNOWS_OUTLETS = {"known": Provide(provide_known)}
-AllOutlets = NamedDependency[Known]
 
 
 @post("/packs/{pack_id:uuid}/inspections", responses=when_posting(404))

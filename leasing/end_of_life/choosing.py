@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from leasing.end_of_life.snapshot import DISPOSITIONS, NEVER_HELD, Day
+from leasing.end_of_life.terms import HAZARDS
 from leasing.routing.model import FORBIDDEN, Against, Flags, Ints
 from leasing.routing.one import NOWHERE, Answer, Parts, Question, fen
 from schemas.end_of_life import (
@@ -81,22 +82,31 @@ def judge(day: Day, asked: Question) -> Judged:
     return Judged(day, asked, answer, day.atlas.hundreds_of_metres(asked), masks(day, asked))
 
 
-def masks(day: Day, asked: Question) -> dict[Against, Flags]:
-    """Which outlets each reason speaks against."""
+ALL = np.s_[:]
+
+
+def masks(day: Day, asked: Question, some: Ints | slice = ALL) -> dict[Against, Flags]:
+    """Which outlets, of all or of some, each reason speaks against."""
     one, known = day.network, day.known
-    base, home = asked.hazard % 3, asked.hazard // 3
+    base, home = asked.hazard % len(HAZARDS), asked.hazard // len(HAZARDS)
     found: dict[Against, Flags] = {}
     for code in (Against.QUAL_NONE, Against.QUAL_EXPIRED, Against.QUAL_SUSPENDED):
-        found[code] = one.closed == code
+        found[code] = one.closed[some] == code
     if home:
-        found[Against.PROVINCE_RULE] = known.provinces != day.ruled[home - 1]
-    takes = one.takes_chemistries >> asked.chemistry & 1 == 1
+        found[Against.PROVINCE_RULE] = known.provinces[some] != day.ruled[home - 1]
+    takes = one.takes_chemistries[some] >> asked.chemistry & 1 == 1
     found[Against.CHEM] = ~takes
-    found[Against.NO_OFFER] = takes & (day.atlas.best_offer(asked)[1] == FORBIDDEN)
-    found[Against.HAZARD] = known.takes_hazards >> base & 1 == 0
-    found[Against.SINGLE_LOAD] = one.single_load_kg < asked.mass_kg
-    found[Against.SPACE] = one.free_kg < asked.mass_kg
+    found[Against.NO_OFFER] = takes & (day.atlas.best_offer(asked)[1][some] == FORBIDDEN)
+    found[Against.HAZARD] = known.takes_hazards[some] >> base & 1 == 0
+    found[Against.SINGLE_LOAD] = one.single_load_kg[some] < asked.mass_kg
+    found[Against.SPACE] = one.free_kg[some] < asked.mass_kg
     return found
+
+
+def against(day: Day, asked: Question, outlet: int) -> list[Against]:
+    """All that speaks against one outlet."""
+    found = masks(day, asked, np.array([outlet]))
+    return [code for code, mask in found.items() if mask[0]]
 
 
 def leaders(day: Day, asked: Question, many: int) -> Ints:

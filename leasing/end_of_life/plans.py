@@ -20,7 +20,7 @@ from leasing.db.pool import Connection, Database
 from leasing.end_of_life import choosing, loads, placing, plan_store, snapshot
 from leasing.end_of_life.loads import Load, Problem
 from leasing.end_of_life.model import NoSuchPlan, PlanIsClosed
-from leasing.end_of_life.snapshot import RECYCLE, Day
+from leasing.end_of_life.snapshot import RECYCLE, Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.rows import convert
@@ -145,8 +145,7 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
 
 def may(day: Day, load: Load, outlet: int) -> bool:
     """Whether an outlet may and can take a pack."""
-    question = question_of(day, load)
-    return not any(mask[outlet] for mask in choosing.masks(day, question).values())
+    return not choosing.against(day, question_of(day, load), outlet)
 
 
 def question_of(day: Day, load: Load) -> Question:
@@ -300,11 +299,17 @@ async def lock(
 
 
 async def apply(
-    tx: Connection, plan_id: UUID, adcode: str, *, by: str, now: datetime
+    tx: Connection,
+    plan_id: UUID,
+    adcode: str,
+    *,
+    by: str,
+    now: datetime,
+    known: Known | None = None,
 ) -> PlanApplyView:
     """Send the packs of a prefecture where the plan says. Those that changed since stay as they
     are; those whose outlet cannot take them any more go to the next best. What was done before
-    stays done."""
+    stays done. `known` may be a little old: room and evidence are asked again under locks."""
     plan = await get(tx, plan_id)
     if plan.state is not PlanState.PROPOSED:
         raise PlanIsClosed(f"it is {plan.state}", state=plan.state)
@@ -319,12 +324,13 @@ async def apply(
     ours = [load for load in await loads.these(tx, list(outlet_of)) if load.pack_id not in changed]
     applied = elsewhere = refused = 0
     if ours:
-        known = await snapshot.load(tx)
+        known = known or await snapshot.load(tx)
         day = known.on(plan.hand_over_on)
         wanted = {
             place: known.place[outlet_of[load.pack_id]]
             for place, load in enumerate(ours)
-            if allowed(day, load, known.place[outlet_of[load.pack_id]])
+            if outlet_of[load.pack_id] in known.place
+            and allowed(day, load, known.place[outlet_of[load.pack_id]])
         }
         why: dict[str, object] = {
             "rule": "planned together with all packs that waited",
@@ -370,8 +376,7 @@ async def apply(
 
 def allowed(day: Day, load: Load, outlet: int) -> bool:
     """Whether an outlet may take a pack; its room is looked at under the lock."""
-    found = choosing.masks(day, question_of(day, load))
-    return not any(mask[outlet] for code, mask in found.items() if code is not Against.SPACE)
+    return set(choosing.against(day, question_of(day, load), outlet)) <= {Against.SPACE}
 
 
 async def compare(tx: Connection, plan_id: UUID, other_id: UUID) -> PlanComparisonView:

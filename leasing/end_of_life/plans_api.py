@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.end_of_life import plan_store, plans, rerouting
+from leasing.end_of_life.knowing import KNOWS_OUTLETS, AllOutlets
 from leasing.end_of_life.model import NoSuchPlan
 from leasing.http.edge import By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, before_id, page_by_id
@@ -117,13 +118,23 @@ async def lock_plan_items(
     return PlanLockView(locked=count)
 
 
-@post("/routing-plans/{plan_id:uuid}/applications", status_code=200, responses=when_posting(404))
+@post(
+    "/routing-plans/{plan_id:uuid}/applications",
+    status_code=200,
+    dependencies=KNOWS_OUTLETS,
+    responses=when_posting(404),
+)
 async def apply_routing_plan(
-    tx: Tx, caller: By, now: Now, plan_id: FromPath[UUID], data: JSONBody[PlanApplyCreate]
+    tx: Tx,
+    caller: By,
+    now: Now,
+    known: AllOutlets,
+    plan_id: FromPath[UUID],
+    data: JSONBody[PlanApplyCreate],
 ) -> PlanApplyView:
     """Reserve what is planned for the packs of one prefecture. Packs whose outlet filled up, or
     whose recycler may not take them any more, go to the next best."""
-    return await plans.apply(tx, plan_id, data.adcode, by=str(caller), now=now)
+    return await plans.apply(tx, plan_id, data.adcode, by=str(caller), now=now, known=known)
 
 
 @post("/reroutings", responses=when_posting())
