@@ -76,7 +76,7 @@ async def in_process(db: Database, today: date, say: Callable[[str], None]) -> N
     say(f"routes: all outlets loaded in {loaded:.0f} ms, their room alone in {room:.1f} ms")
     answers, answers_cpu, judged_cpu = [], [], []
     for load in everything[:500]:
-        asked = plans.question_of(day, load)
+        asked = day.question_of(load)
         begun, cpu = time.perf_counter(), time.thread_time()
         day.atlas.answer(asked)
         answers.append(1e3 * (time.perf_counter() - begun))

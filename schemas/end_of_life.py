@@ -156,6 +156,37 @@ class RouteOptionsView(Outgoing, frozen=True):
     excluded: list[CountView]
 
 
+class LotRoutingCreate(Incoming, frozen=True, kw_only=True):
+    """Packs that wait at one place and go to one outlet together."""
+
+    pack_ids: Annotated[list[UUID], Meta(min_length=1, max_length=500)]
+    hand_over_on: date
+
+
+class LotOptionView(Outgoing, frozen=True):
+    """An outlet and what all packs bring there together, in fen: offer, freight and packing add
+    up to the net."""
+
+    outlet_id: UUID
+    outlet_code: str
+    recycler_id: UUID
+    distance_m: int
+    offer_amount: int
+    freight_amount: int
+    packing_amount: int
+    net_amount: int
+
+
+class LotOptionsView(Outgoing, frozen=True):
+    pack_ids: list[UUID]
+    hand_over_on: date
+    mass_kg: int
+    chosen: LotOptionView | None
+    """None when no outlet may take every pack and has room for all of them."""
+    runner_up: LotOptionView | None
+    excluded_by_reason: dict[str, int]
+
+
 class HandOverCreate(Incoming, frozen=True, kw_only=True):
     handed_over_on: date
 
@@ -201,3 +232,7 @@ class CertificateView(Outgoing, frozen=True):
     nickel_cobalt_manganese_percent: Decimal | None
     below_floor: bool
     """A recovery rate is below the floor of the 2024 conditions (Li 90 %, Ni/Co/Mn 98 %)."""
+
+
+class LotRoutedView(Outgoing, frozen=True):
+    routings: list[RoutingView]

@@ -23,6 +23,9 @@ from schemas.end_of_life import (
     HandOverCreate,
     InspectionCreate,
     InspectionView,
+    LotOptionsView,
+    LotRoutedView,
+    LotRoutingCreate,
     ReleaseCreate,
     RouteOptionsView,
     RoutingCreate,
@@ -71,6 +74,23 @@ async def list_route_options(
     """Where a condemned pack should go if it were handed over on a day: the best of all outlets,
     the next, the nearest and what excludes it. Nothing is reserved."""
     return await service.route_options(tx, pack_id, hand_over_on, known)
+
+
+@post("/lot-options", status_code=200, dependencies=KNOWS_OUTLETS, responses=when_posting())
+async def list_lot_options(
+    tx: Tx, known: AllOutlets, data: JSONBody[LotRoutingCreate]
+) -> LotOptionsView:
+    """Where several packs that wait at one place should go together: the best of all outlets that
+    may take every one and have room for all. Nothing is reserved."""
+    return await service.lot_options(tx, data, known)
+
+
+@post("/lot-routings", dependencies=KNOWS_OUTLETS, responses=when_posting())
+async def route_packs_together(
+    tx: Tx, caller: By, now: Now, known: AllOutlets, data: JSONBody[LotRoutingCreate]
+) -> LotRoutedView:
+    """Reserve room for several packs of one place at the best outlet for all of them."""
+    return await service.route_lot(tx, data, by=str(caller), now=now, known=known)
 
 
 def shown_to(caller: Caller, routing: RoutingView) -> RoutingView:
@@ -129,6 +149,8 @@ HANDLERS = [
     decide_pack,
     route_pack,
     list_route_options,
+    list_lot_options,
+    route_packs_together,
     list_routings,
     get_routing,
     hand_over_pack,

@@ -214,6 +214,46 @@ def holds_while(judged: Judged) -> HoldsWhileView | None:
     )
 
 
+@dataclass(frozen=True)
+class LotJudged:
+    """Several packs from one place that go to one outlet together. `value` is what all of them
+    bring at each outlet less the price of the space, 0.0001 CNY."""
+
+    day: Day
+    asked: list[Question]
+    far: Ints
+    masks: dict[Against, Flags]
+    value: Ints
+    order: list[int]
+    """The best outlet, and the next."""
+
+    @property
+    def mass_kg(self) -> int:
+        return sum(question.mass_kg for question in self.asked)
+
+
+def judge_lot(day: Day, asked: list[Question]) -> LotJudged:
+    """Exactly the best of all outlets for all packs together: each may take every one of them, and
+    has room for the whole."""
+    mass = sum(question.mass_kg for question in asked)
+    far = day.atlas.hundreds_of_metres(asked[0])
+    value = np.zeros(len(far), dtype=np.int64)
+    found: dict[Against, Flags] = {}
+    for question in asked:
+        reduced = day.atlas.values(question, far) - day.prices
+        value += reduced * question.mass_kg
+        for code, mask in masks(day, question).items():
+            found[code] = found[code] | mask if code in found else mask
+    found[Against.SPACE] = day.network.free_kg < mass
+    refused = np.logical_or.reduce(list(found.values()))
+    value = np.where(refused, NOWHERE, value)
+    # Of equal ones the first, as for one pack.
+    order = np.argsort(-value, kind="stable")[:2]
+    return LotJudged(
+        day, asked, far, found, value, [int(one) for one in order if value[one] > NOWHERE]
+    )
+
+
 def options(judged: Judged, pack_ids: list[UUID], hand_over_on: date) -> RouteOptionsView:
     """Everything a person wants to know before the choice."""
     day, answer = judged.day, judged.answer

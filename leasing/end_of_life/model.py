@@ -24,6 +24,11 @@ class NotDecided(Conflict):
     title = "Only a pack that was condemned is routed to a recycler"
 
 
+class NotOnePlace(Conflict):
+    code = "lot_not_of_one_place"
+    title = "The packs of a lot wait at one place"
+
+
 class InspectedAlready(Conflict):
     code = "inspected_already"
     title = "The pack was inspected on that day"

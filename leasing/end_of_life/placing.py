@@ -15,7 +15,7 @@ from leasing.db.pool import Connection, fetch_for
 from leasing.end_of_life import choosing, terms
 from leasing.end_of_life.loads import Carried, Load, carried
 from leasing.end_of_life.reserving import REQUIRED
-from leasing.end_of_life.snapshot import RECYCLE, Day
+from leasing.end_of_life.snapshot import Day
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.time import civil_date, midnight
@@ -192,15 +192,7 @@ async def reserve_many(
 
 async def next_best(tx: Connection, day: Day, load: Load) -> int | dict[str, int]:
     """An outlet that takes the pack at once, reserved; or how many outlets each reason excludes."""
-    asked = day.question(
-        longitude=load.longitude,
-        latitude=load.latitude,
-        adcode=load.adcode,
-        chemistry=load.chemistry,
-        hazard=load.hazard,
-        dispositions=RECYCLE,
-        mass_kg=load.mass_kg,
-    )
+    asked = day.question_of(load)
     for _ in range(TRIES):
         judged = choosing.judge(day, asked)
         chosen = judged.answer.chosen

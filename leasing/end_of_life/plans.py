@@ -20,14 +20,13 @@ from leasing.db.pool import Connection, Database
 from leasing.end_of_life import choosing, loads, placing, plan_store, snapshot
 from leasing.end_of_life.loads import Load, Problem
 from leasing.end_of_life.model import NoSuchPlan, PlanIsClosed
-from leasing.end_of_life.snapshot import RECYCLE, Day, Known
+from leasing.end_of_life.snapshot import Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.rows import convert
 from leasing.routing import greedy, planning
 from leasing.routing.certificate import Verdict
 from leasing.routing.model import PRICE_OF_NO_ROOM, Against, Ints, Network, digest, instance_digest
-from leasing.routing.one import Question
 from leasing.routing.planning import Planned
 from leasing.routing.worker import Failed, TookTooLong, within
 from schemas.packs import PackState
@@ -145,19 +144,7 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
 
 def may(day: Day, load: Load, outlet: int) -> bool:
     """Whether an outlet may and can take a pack."""
-    return not choosing.against(day, question_of(day, load), outlet)
-
-
-def question_of(day: Day, load: Load) -> Question:
-    return day.question(
-        longitude=load.longitude,
-        latitude=load.latitude,
-        adcode=load.adcode,
-        chemistry=load.chemistry,
-        hazard=load.hazard,
-        dispositions=RECYCLE,
-        mass_kg=load.mass_kg,
-    )
+    return not choosing.against(day, day.question_of(load), outlet)
 
 
 async def make(
@@ -225,7 +212,7 @@ def item(
 def why_held(day: Day, load: Load) -> str:
     """The codes of what excludes all outlets; HELD when some may take the pack: waiting is worth
     more than what its space is worth to others."""
-    judged = choosing.judge(day, question_of(day, load))
+    judged = choosing.judge(day, day.question_of(load))
     if judged.answer.chosen is not None:
         return Against.HELD.name
     return ", ".join(choosing.counted(judged))
@@ -376,7 +363,7 @@ async def apply(
 
 def allowed(day: Day, load: Load, outlet: int) -> bool:
     """Whether an outlet may take a pack; its room is looked at under the lock."""
-    return set(choosing.against(day, question_of(day, load), outlet)) <= {Against.SPACE}
+    return set(choosing.against(day, day.question_of(load), outlet)) <= {Against.SPACE}
 
 
 async def compare(tx: Connection, plan_id: UUID, other_id: UUID) -> PlanComparisonView:

@@ -6,14 +6,19 @@ from uuid import UUID
 from asyncpg import Record
 
 from leasing.batteries import service as batteries
+from leasing.batteries import store as batteries_store
 from leasing.batteries.store import Pack
 from leasing.db.pool import Connection
-from leasing.end_of_life import choosing, reserving, rules, snapshot, store, terms
+from leasing.end_of_life import choosing, loads, placing, reserving, rules, snapshot, store, terms
+from leasing.end_of_life.choosing import LotJudged
+from leasing.end_of_life.loads import Load
 from leasing.end_of_life.model import (
     HazardForbidsRelease,
+    NoFeasibleOutlet,
     NoInspection,
     NoSuchRouting,
     NotDecided,
+    NotOnePlace,
     OutletNotQualified,
     Routing,
     RoutingState,
@@ -36,6 +41,10 @@ from schemas.end_of_life import (
     DispositionView,
     InspectionCreate,
     InspectionView,
+    LotOptionsView,
+    LotOptionView,
+    LotRoutedView,
+    LotRoutingCreate,
     ReleaseCreate,
     RouteOptionsView,
     RoutingCreate,
@@ -174,6 +183,80 @@ async def route_options(
     )
     judged = await reserving.judge(tx, day, asked)
     return choosing.options(judged, [pack_id], hand_over_on)
+
+
+async def lot(tx: Connection, data: LotRoutingCreate, known: Known) -> tuple[list[Load], LotJudged]:
+    """Packs of a lot with the answer for all of them together. Raises `NotDecided` and
+    `NotOnePlace`."""
+    ours = await loads.these(tx, data.pack_ids)
+    if len(ours) != len(set(data.pack_ids)):
+        raise NotDecided("some packs of the lot were not condemned")
+    places = {(load.longitude, load.latitude) for load in ours}
+    if len(places) > 1:
+        raise NotOnePlace(f"they wait at {len(places)} places")
+    day = known.on(data.hand_over_on)
+    await snapshot.read_room(tx, known)
+    return ours, choosing.judge_lot(day, [day.question_of(load) for load in ours])
+
+
+async def lot_options(tx: Connection, data: LotRoutingCreate, known: Known) -> LotOptionsView:
+    """Where several packs of one place should go together. Nothing is written."""
+    ours, judged = await lot(tx, data, known)
+    best = [lot_option(judged, ours, outlet) for outlet in judged.order] + [None, None]
+    return LotOptionsView(
+        pack_ids=[load.pack_id for load in ours],
+        hand_over_on=data.hand_over_on,
+        mass_kg=judged.mass_kg,
+        chosen=best[0],
+        runner_up=best[1],
+        excluded_by_reason={
+            code.name: int(mask.sum()) for code, mask in judged.masks.items() if mask.any()
+        },
+    )
+
+
+def lot_option(judged: LotJudged, ours: list[Load], outlet: int) -> LotOptionView:
+    day = judged.day
+    brought = loads.carried(day, ours, [outlet] * len(ours))
+    offer, freight, packing = (
+        sum(each) for each in (brought.offer, brought.freight, brought.packing)
+    )
+    return LotOptionView(
+        outlet_id=day.known.ids[outlet],
+        outlet_code=day.known.codes[outlet],
+        recycler_id=day.known.recycler_ids[day.known.recycler[outlet]],
+        distance_m=100 * int(judged.far[outlet]),
+        offer_amount=offer,
+        freight_amount=freight,
+        packing_amount=packing,
+        net_amount=offer + freight + packing,
+    )
+
+
+async def route_lot(
+    tx: Connection, data: LotRoutingCreate, *, by: str, now: datetime, known: Known
+) -> LotRoutedView:
+    """Reserve room for several packs of one place at the outlet where they bring most together. It
+    is locked before its room is counted; packs that it cannot take all the same go to the next best
+    one by one. Raises `NoFeasibleOutlet` when no outlet takes them all."""
+    packs = await batteries_store.lock_many(tx, data.pack_ids)
+    wrong = sorted({pack.state for pack in packs.values()} - {PackState.CONDEMNED})
+    if wrong:
+        raise NotDecided(f"some packs are {', '.join(wrong)}")
+    ours, judged = await lot(tx, data, known)
+    if not judged.order:
+        counts = {code.name: int(mask.sum()) for code, mask in judged.masks.items() if mask.any()}
+        raise NoFeasibleOutlet(
+            f"none of {len(known.ids)} outlets takes all of them", excluded_by_reason=counts
+        )
+    wanted = dict.fromkeys(range(len(ours)), judged.order[0])
+    why: dict[str, object] = {"rule": "the best value for all packs of a lot together"}
+    sent = await placing.send(tx, judged.day, ours, wanted, by=by, now=now, why=why)
+    if sent.refused:
+        raise NoFeasibleOutlet("room was taken meanwhile", packs=len(sent.refused))
+    return LotRoutedView(
+        routings=[await get_routing(tx, sent.routings[place]) for place in sorted(sent.routings)]
+    )
 
 
 async def get_routing(tx: Connection, routing_id: UUID) -> RoutingView:

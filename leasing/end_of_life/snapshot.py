@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -63,6 +64,23 @@ DEAF_AGE_S = 5.0
 HEARD_AGE_S = 60.0
 RELOAD_EVERY_S = 1.0
 """However many notifications come, facts are loaded anew no more often."""
+
+
+class Waits(Protocol):
+    """A pack and where it waits."""
+
+    @property
+    def longitude(self) -> float: ...
+    @property
+    def latitude(self) -> float: ...
+    @property
+    def adcode(self) -> str: ...
+    @property
+    def chemistry(self) -> str: ...
+    @property
+    def hazard(self) -> str: ...
+    @property
+    def mass_kg(self) -> int: ...
 
 
 class Paper(msgspec.Struct, frozen=True):
@@ -186,6 +204,18 @@ class Day:
             self.hazard(hazard, adcode),
             dispositions,
             mass_kg,
+        )
+
+    def question_of(self, load: "Waits") -> Question:
+        """The question for a pack that may be recycled."""
+        return self.question(
+            longitude=load.longitude,
+            latitude=load.latitude,
+            adcode=load.adcode,
+            chemistry=load.chemistry,
+            hazard=load.hazard,
+            dispositions=RECYCLE,
+            mass_kg=load.mass_kg,
         )
 
     def valid_to(self, outlet: int) -> date | None:

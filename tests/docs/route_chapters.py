@@ -20,6 +20,8 @@ async def ways_to_recyclers(teller: Teller, staff: Voice) -> None:
     path = f"/v1/packs/{packs[0]['id']}/route-options"
     title = "the farther one brings more, and this is what the nearest lacks"
     await staff.get(title, path, hand_over_on=hand_over)
+    together = {"pack_ids": [pack["id"] for pack in packs[:2]], "hand_over_on": hand_over}
+    await staff.post("two that wait at one place", "/v1/lot-options", together)
     first = await a_plan(teller, staff)
     await teller.wait_until(teller.on + timedelta(days=1))
     plan = await a_plan(teller, staff, "the night after")
@@ -38,6 +40,9 @@ async def ways_to_recyclers(teller: Teller, staff: Voice) -> None:
     on = plan["hand_over_on"]
     await staff.get(title, "/v1/reroutings/suggestion", hand_over_on=on)
     assert near != far
+    (late,) = await stories.condemned_packs(teller.world, 1)
+    alone = {"pack_ids": [late["id"]], "hand_over_on": on}
+    await staff.post("a lot of one that came late", "/v1/lot-routings", alone)
 
 
 async def two_recyclers(teller: Teller) -> tuple[str, str]:

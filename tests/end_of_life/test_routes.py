@@ -273,6 +273,68 @@ def test_freight_and_packing_follow_the_terms_of_the_day(database):
     database(scenario)
 
 
+def test_packs_of_one_place_go_together_where_they_bring_most_together(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            ternary = build.battery_code(chemistry="E")
+            packs = await stories.condemned_packs(world, 2)
+            packs += await one_more(world, packs[0], code=ternary)
+            small, good, other = [await build.recycler(world) for _ in range(3)]
+            # The best for each alone has no room for all of them.
+            await build.outlet(world, small["id"], store_limit_kg=100)
+            together = await build.outlet(world, good["id"], latitude=34.9)
+            await build.outlet(world, other["id"], latitude=35.2, chemistries=("B",))
+            for firm, iron, nickel in ((small, "9", "20"), (good, "3", "14"), (other, "8", "18")):
+                await outlets.offer(world, firm["id"], iron)
+                await outlets.offer(world, firm["id"], nickel, chemistry="E")
+            lot = {"pack_ids": [pack["id"] for pack in packs], "hand_over_on": TODAY}
+            told = await world.staff.post("/v1/lot-options", lot)
+            assert told["mass_kg"] == 138
+            assert told["chosen"]["outlet_id"] == together
+            assert told["chosen"]["offer_amount"] == 2 * 13_800 + 64_400
+            adds_up(told["chosen"])
+            assert told["runner_up"] is None
+            assert told["excluded_by_reason"] == {"CHEM": 1, "SPACE": 1}
+            done = await world.staff.post("/v1/lot-routings", lot)
+            assert {one["outlet_id"] for one in done["routings"]} == {together}
+            nets = [one["explanation"]["parts"]["net_amount"] for one in done["routings"]]
+            assert sum(nets) == told["chosen"]["net_amount"]
+            problem = await world.staff.refused("POST", "/v1/lot-routings", 409, lot)
+            assert problem["code"] == "not_condemned"
+            elsewhere = await stories.condemned_packs(world, 1)
+            async with db.transaction() as tx:
+                await tx.execute(
+                    "UPDATE site SET longitude = longitude + 0.5 WHERE id ="
+                    " (SELECT max(site_id::text)::uuid FROM placement WHERE pack_id = $1)",
+                    UUID(elsewhere[0]["id"]),
+                )
+            both = {**lot, "pack_ids": [packs[0]["id"], elsewhere[0]["id"]]}
+            problem = await world.staff.refused("POST", "/v1/lot-options", 409, both)
+            assert problem["code"] == "lot_not_of_one_place"
+
+    database(scenario)
+
+
+async def one_more(world: World, like: Json, **changes: str) -> list[Json]:
+    """Another condemned pack, brought to the place of one."""
+    (made,) = await stories.condemned_packs(world, 1, **changes)
+    async with world.db.transaction() as tx:
+        await tx.execute(SAME_PLACE, UUID(made["id"]), UUID(like["id"]))
+    return [made]
+
+
+SAME_PLACE = """
+UPDATE site
+   SET longitude = other.longitude,
+       latitude = other.latitude
+  FROM placement AS mine, placement AS theirs, site AS other
+ WHERE mine.pack_id = $1
+   AND theirs.pack_id = $2
+   AND site.id = mine.site_id
+   AND other.id = theirs.site_id
+"""
+
+
 def test_over_all_10235_outlets_the_choice_is_the_best_and_every_exclusion_is_true(database):
     """Judged by the certificate's code, which shares nothing with what chooses."""
 
