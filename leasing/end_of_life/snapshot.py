@@ -25,7 +25,7 @@ import structlog
 
 from leasing.batteries.codes import Chemistry
 from leasing.db import clock
-from leasing.db.pool import GONE, Connection, Database, LoneConnection
+from leasing.db.pool import GONE, LESSOR, Connection, Database, LoneConnection, begin
 from leasing.end_of_life import terms as routing_terms
 from leasing.end_of_life.rules import REQUIRED
 from leasing.end_of_life.terms import HAZARDS, Terms
@@ -537,8 +537,8 @@ class Outlets:
         db.before_closing.append(self.close)
 
     async def known(self) -> Known:
-        """What is known now. Facts are as old as RELOAD_EVERY_S after a notification, DEAF_AGE_S
-        at most when none can be heard. Room is ROOM_AGE_S old while questions keep coming; after a
+        """What is known now. Facts are RELOAD_EVERY_S old at most after a notification, DEAF_AGE_S
+        when none can be heard. Room is ROOM_AGE_S old while questions keep coming; after a
         pause the first one waits for it."""
         now = asyncio.get_running_loop().time()
         kept = self.kept
@@ -551,14 +551,12 @@ class Outlets:
 
     def is_old(self, now: float) -> bool:
         kept = self.kept
-        if kept is None or kept.stale:
+        if kept is None:
             return True
         age = now - self.loaded_at
-        return (self.told and age > RELOAD_EVERY_S) or age > self.longest_age()
-
-    def longest_age(self) -> float:
         hears = self.listener is not None and not self.listener.is_closed()
-        return HEARD_AGE_S if hears else DEAF_AGE_S
+        longest = HEARD_AGE_S if hears else DEAF_AGE_S
+        return age > longest or ((self.told or kept.stale) and age > RELOAD_EVERY_S)
 
     async def refresh_quietly(self) -> None:
         try:
@@ -569,30 +567,33 @@ class Outlets:
             self.refreshing = None
 
     async def refresh(self) -> None:
-        """Load what is old."""
+        """Load what is old, over a connection beside the pool: requests that hold all of the pool's
+        may wait for this."""
         async with self.loading:
             loop = asyncio.get_running_loop()
-            if self.listener is None or self.listener.is_closed():
-                await self.listen()
+            connection = await self.connected()
             if self.is_old(loop.time()):
                 # What is told from now on may not be in what is loaded.
                 self.told = False
-                async with self.db.transaction(read_only=True) as tx:
-                    self.kept = await load(tx)
+                await connection.execute(begin(LESSOR, read_only=True))
+                try:
+                    self.kept = await load(connection)
+                finally:
+                    await connection.execute("ROLLBACK")
                 self.loaded_at = self.room_at = loop.time()
             elif self.kept is not None and loop.time() - self.room_at > ROOM_AGE_S:
-                async with self.db.statement() as tx:
-                    await read_room(tx, self.kept)
+                await read_room(connection, self.kept)
                 self.room_at = loop.time()
 
-    async def listen(self) -> None:
-        """Hear what changes, if a connection can be had."""
-        self.listener = None
-        with suppress(*GONE):
+    async def connected(self) -> LoneConnection:
+        """The connection that hears what changes. What was told before it was there is not known,
+        so all is old then."""
+        if self.listener is None or self.listener.is_closed():
             listener = await self.db.connect_alone()
             channel = await listener.fetchval(CHANNEL)
             await listener.add_listener(channel, self.tell)
-            self.listener = listener
+            self.listener, self.told = listener, True
+        return self.listener
 
     def tell(self, *_: object) -> None:
         self.told = True
@@ -603,4 +604,5 @@ class Outlets:
             with suppress(asyncio.CancelledError):
                 await self.refreshing
         if self.listener is not None and not self.listener.is_closed():
-            await self.listener.close()
+            with suppress(*GONE):
+                await self.listener.close()

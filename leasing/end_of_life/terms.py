@@ -75,7 +75,8 @@ def on(day: date, entered: list[Terms]) -> Terms:
 
 def expires_on(terms: Terms, hand_over_on: date) -> date:
     """The day at whose beginning a reservation is given up."""
-    return hand_over_on + timedelta(days=terms.reservation_days + 1)
+    days = min(terms.reservation_days + 1, (date.max - hand_over_on).days)
+    return hand_over_on + timedelta(days=days)
 
 
 def ten_thousandths(value: Decimal) -> int:

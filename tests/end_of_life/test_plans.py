@@ -11,11 +11,15 @@ from zipfile import ZipFile
 import networkx
 import numpy as np
 import pytest
+import uvloop
+from click.testing import CliRunner, Result
 
 from bench import waste
+from jobs.cli import main
 from leasing.access.model import Role
-from leasing.db.pool import Database
+from leasing.db.pool import Database, connect
 from leasing.end_of_life import loads, plan_store, plans, snapshot, verifying
+from leasing.kit.time import civil_date, system_now
 from leasing.routing import certificate, files
 from leasing.routing.model import FORBIDDEN
 from tests import build
@@ -147,6 +151,45 @@ def test_a_plan_that_was_tampered_with_is_found_out(database):
         assert not dearer.agrees
 
     database(scenario)
+
+
+def test_plans_are_listed_proved_and_applied_from_the_command_line(dsn, own_schema):
+    async def prepare() -> UUID:
+        async with await connect(dsn, own_schema) as db:
+            await prepared(db, 30, NEAR)
+            plan_id = await plans.make(db, civil_date(system_now()), by="a test")
+            assert plan_id is not None
+            return plan_id
+
+    async def spoil() -> None:
+        async with await connect(dsn, own_schema) as db, db.transaction() as tx:
+            await tx.execute("UPDATE routing_plan SET value = value + 1, bound = bound + 1")
+
+    async def routed() -> int:
+        async with await connect(dsn, own_schema) as db, db.transaction() as tx:
+            count: int = await tx.fetchval("SELECT count(*) FROM routing")
+            return count
+
+    plan_id = str(uvloop.run(prepare()))
+    env = {"LEASING_DSN": dsn, "LEASING_SCHEMA": own_schema.schema, "COLUMNS": "200"}
+
+    def leasing(*words: str) -> Result:
+        return CliRunner(env=env).invoke(main, ["routing", *words])
+
+    told = leasing("plans")
+    assert (told.exit_code, plan_id in told.output) == (0, True), told.output
+    told = leasing("verify", plan_id)
+    assert told.exit_code == 0, told.output
+    assert told.output.startswith(f"plan {plan_id}: value ")
+    assert leasing("verify", str(UUID(int=1))).exit_code == 1
+    uvloop.run(spoil())
+    told = leasing("verify", plan_id)
+    assert told.exit_code == 1
+    assert "stored with other figures" in told.output
+    told = leasing("apply", plan_id)
+    assert (told.exit_code, uvloop.run(routed()) > 20) == (0, True), told.output
+    told = leasing("verify", "a", "b", "c")
+    assert told.exit_code == 2
 
 
 def test_the_same_input_gets_the_same_plan(database):

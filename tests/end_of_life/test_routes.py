@@ -105,7 +105,7 @@ def test_the_choice_holds_down_to_the_offer_that_is_told_and_no_lower(database):
                 await outlets.offer(
                     world, rich["id"], price, valid_from=day, valid_to=day + timedelta(1)
                 )
-                kept(world).kept.stale = True
+                kept(world).loaded_at = -1e9
                 told = await options(world, pack["id"], str(day))
                 assert (told["chosen"]["outlet_id"] == far) == stays
 
@@ -230,7 +230,7 @@ def test_packs_of_a_province_that_keeps_them_stay_in_it(database):
             await world.staff.post("/v1/province-rules", rule)
             problem = await world.staff.refused("POST", "/v1/province-rules", 409, rule)
             assert problem["code"] == "province_rule_overlaps"
-            kept(world).kept.stale = True
+            kept(world).loaded_at = -1e9
             assert (await options(world, pack["id"]))["chosen"]["outlet_id"] == abroad
             told = await options(world, pack["id"], "2026-06-16")
             assert told["chosen"]["outlet_id"] == home
@@ -265,7 +265,7 @@ def test_freight_and_packing_follow_the_terms_of_the_day(database):
             assert problem["code"] == "routing_terms_of_that_day"
             (entered,) = (await world.staff.get("/v1/routing-terms"))["items"]
             assert entered["freight_cny_per_kg_km"] == ["0.0010000", "0.0020000", "0.0030000"]
-            kept(world).kept.stale = True
+            kept(world).loaded_at = -1e9
             assert (await options(world, pack["id"]))["chosen"] == before
             after = (await options(world, pack["id"], "2026-06-16"))["chosen"]
             assert (after["freight_amount"], after["packing_amount"]) == (-921, -460)
