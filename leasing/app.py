@@ -36,7 +36,9 @@ from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
-from leasing.end_of_life import recovery_api
+from leasing.end_of_life import plans_api, recovery_api
+from leasing.end_of_life import terms_api as routing_terms_api
+from leasing.end_of_life.snapshot import Outlets
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -141,6 +143,8 @@ HANDLERS = [
     *recovery_api.HANDLERS,
     *consignments.HANDLERS,
     *deals.HANDLERS,
+    *routing_terms_api.HANDLERS,
+    *plans_api.HANDLERS,
     *timeline.HANDLERS,
 ]
 
@@ -148,7 +152,7 @@ HANDLERS = [
 def create(db: Database) -> ASGIApp:
     """The application on an open database. Whoever opened the database closes it."""
     gate = Gate(db, remember_seconds=db.settings.key_memory_seconds)
-    alive = {"db": db, "gate": gate, "press": Press(db)}
+    alive = {"db": db, "gate": gate, "press": Press(db), "outlets": Outlets(db)}
     return RequestId(Bound(routes(db.settings.max_body_bytes), alive))
 
 

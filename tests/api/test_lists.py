@@ -77,6 +77,10 @@ LISTS = [
     "/v1/recycler-notices",
     "/v1/withdrawals",
     "/v1/scrap-offers",
+    "/v1/routing-terms",
+    "/v1/province-rules",
+    "/v1/routing-plans",
+    "/v1/reroutings",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",
@@ -178,6 +182,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/sites/{site_id}/packs",
                 "/v1/deals/{deal_id}/ledger",
                 "/v1/outlets/{outlet_id}/register",
+                "/v1/routing-plans/{plan_id}/items",
             }
             assert concrete <= documented
             for path in LISTS:

@@ -53,6 +53,7 @@ from tests.docs import (
     money_chapters,
     outlet_chapters,
     return_chapters,
+    route_chapters,
     side_chapters,
     tariff_chapters,
     tour,
@@ -107,6 +108,7 @@ async def tell(world: World) -> list[Told]:
     await return_chapters.a_return(teller, staff, customer, parties["customer"])
     await consign_chapters.scrap_on_the_road(teller, staff)
     await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
+    await route_chapters.ways_to_recyclers(teller, staff)
     return teller.finished()
 
 
