@@ -72,6 +72,7 @@ from leasing.tariffs import facts_api
 from leasing.telemetry import api as telemetry
 from leasing.timeline import api as timeline
 from leasing.traceability import api as traceability
+from leasing.traceability import model as traceability_model
 
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
@@ -89,6 +90,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **traceability_model.CONSTRAINTS,
 }
 
 HANDLERS = [

@@ -49,6 +49,7 @@ LISTS = [
     "/v1/alarm-limits",
     "/v1/work-orders",
     "/v1/test-rules",
+    "/v1/trace-heads",
     "/v1/tagged",
     "/v1/custom-fields",
     "/v1/disputes",
