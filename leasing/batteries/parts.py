@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from leasing.batteries import codes, part_store, rules, service
+from leasing.batteries import codes, part_store, rules, service, store
 from leasing.batteries.model import (
     BadOrigins,
     BadParts,
@@ -361,8 +361,11 @@ async def add_origins(
         raise OriginCircle
     await part_store.insert_origins(tx, pack_id, rows)
     said: dict[str, object] = {"origins": [origin_id or code for origin_id, _, code in rows]}
-    pack = await service.get(tx, pack_id)
-    step = Step(pack_id, "pack.assembled", today, {"code": pack.code, "made_from": said["origins"]})
+    packs = await store.get_many(tx, [pack_id, *(one for one, _, _ in rows if one is not None)])
+    known_as = {row["id"]: row["code"] for row in packs}
+    made_from = [known_as[origin_id] if origin_id else code for origin_id, _, code in rows]
+    facts = {"code": known_as[pack_id], "made_from": made_from}
+    step = Step(pack_id, "pack.assembled", today, facts)
     await traceability.record(tx, [step], by=by, now=now)
     await events.append(tx, [Event("pack", pack_id, "pack.made_from", said)], actor=by, now=now)
     return await origins(tx, pack_id)

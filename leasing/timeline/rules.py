@@ -113,10 +113,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "pack.decomposed": ("Part {code} was taken out", "拆出部件 {code}"),
     "pack.made_from": ("It was entered what the pack was made from", "登记电池组的原电池"),
     "pack.fact_voided": ("An entry about the pack was taken back", "撤销一条电池组记录"),
-    "pack.record_corrected": (
-        "Record {corrects} of the pack's life was corrected",
-        "更正电池组溯源记录第 {corrects} 条",
-    ),
     "pack.inspected": (
         "The returned pack was inspected: grade {grade}, {hazard}",
         "退回电池组检验:{grade} 级,{hazard}",

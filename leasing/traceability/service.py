@@ -48,9 +48,11 @@ async def correct(
         pack_id, "record.corrected", today, said, wrong["adcode"], wrong["party_id"], wrong["id"]
     )
     await store.record(tx, [step], by=by, now=now)
-    fact = Event("pack", pack_id, "pack.record_corrected", {**said, "on": today})
-    await events.append(tx, [fact], actor=by, now=now)
     made = (await store.life(tx, pack_id))[-1]
+    # Of the record, not of the pack: whoever had the pack that day need not see the lessor's own.
+    about = {**said, "pack_id": pack_id, "on": today}
+    fact = Event("trace_record", made["id"], "trace.record_corrected", about)
+    await events.append(tx, [fact], actor=by, now=now)
     return CorrectionView(
         id=made["id"],
         pack_id=pack_id,
