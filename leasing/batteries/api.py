@@ -12,6 +12,7 @@ from leasing.batteries import (
     capacity_store,
     codes,
     decoding,
+    family,
     identifiers,
     parts,
     service,
@@ -26,7 +27,7 @@ from leasing.http.problems import when_editing, when_posting, when_reading
 from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
 from schemas.batches import BatchView
-from schemas.codes import DecodedCode
+from schemas.codes import DecodedCode, PackFamily
 from schemas.common import PRINTABLE
 from schemas.packs import (
     CapacityTestCreate,
@@ -241,6 +242,13 @@ async def list_origins(tx: Tx, pack_id: FromPath[UUID]) -> PackOrigins:
     return await parts.origins(tx, pack_id)
 
 
+@get("/packs/{pack_id:uuid}/family", opt={"access": EVERYONE}, responses=when_reading(404))
+async def get_family(tx: Tx, pack_id: FromPath[UUID]) -> PackFamily:
+    """What a pack was made from and what was made from it, however far; and where the parts were
+    that ever were in it."""
+    return await family.family(tx, pack_id)
+
+
 # --- Capacity tests ---------------------------------------------------------------------------
 
 
@@ -278,6 +286,7 @@ HANDLERS = [
     remove_part,
     add_origins,
     list_origins,
+    get_family,
     report_capacity_test,
     list_capacity_tests,
 ]
