@@ -27,6 +27,7 @@ from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
 from leasing.documents import api as documents
+from leasing.documents import labels_api
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
@@ -120,6 +121,7 @@ HANDLERS = [
     *receivables.HANDLERS,
     *terms_api.HANDLERS,
     *documents.HANDLERS,
+    *labels_api.HANDLERS,
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,

@@ -71,10 +71,7 @@ def test_a_chain_of_a_hundred_and_fifty_packs_is_told_to_its_end(database):
             async with db.transaction() as tx:
                 await tx.executemany(
                     "INSERT INTO pack_origin (pack_id, origin_id) VALUES ($1, $2)",
-                    [
-                        (UUID(child["id"]), UUID(parent["id"]))
-                        for parent, child in pairwise(packs)
-                    ],
+                    [(UUID(child["id"]), UUID(parent["id"])) for parent, child in pairwise(packs)],
                 )
             family = await world.staff.get(f"/v1/packs/{packs[150]['id']}/family")
             assert by_code(family) == {
