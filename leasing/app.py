@@ -31,6 +31,7 @@ from leasing.db.pool import Database
 from leasing.deals import api as deals
 from leasing.deals import model as deals_model
 from leasing.documents import api as documents
+from leasing.documents import labels_api
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
@@ -84,6 +85,7 @@ from leasing.tariffs import facts_api
 from leasing.telemetry import api as telemetry
 from leasing.timeline import api as timeline
 from leasing.traceability import api as traceability
+from leasing.traceability import model as traceability_model
 
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
@@ -106,6 +108,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **end_of_life_model.CONSTRAINTS,
     **consignments_model.CONSTRAINTS,
     **deals_model.CONSTRAINTS,
+    **traceability_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -136,6 +139,7 @@ HANDLERS = [
     *receivables.HANDLERS,
     *terms_api.HANDLERS,
     *documents.HANDLERS,
+    *labels_api.HANDLERS,
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *returns.HANDLERS,

@@ -59,6 +59,7 @@ LISTS = [
     "/v1/alarm-limits",
     "/v1/work-orders",
     "/v1/test-rules",
+    "/v1/trace-heads",
     "/v1/tagged",
     "/v1/custom-fields",
     "/v1/disputes",
@@ -100,6 +101,7 @@ AN_ID, AN_INSTANT = str(UUID(int=7)), "2026-01-01T00:00:00Z"
 OURS = {
     "/v1/events": ["12", AN_ID],
     "/v1/accounting-periods": ["2026-01-01"],
+    "/v1/trace-heads": ["2026-01-01"],
     "/readings": [AN_INSTANT],
     "/v1/autonomy": [7, AN_ID],
     "/sessions": [AN_INSTANT],
@@ -117,6 +119,7 @@ FOREIGN: list[Any] = [
     [" 1", AN_ID],
     ["1\n", AN_ID],
     ["\u0661", AN_ID],
+    ["2026-01-01"],
     ["2026-01-01T00:00:00"],
     ["0001-01-01T00:00:00+14:00"],
     [AN_ID, AN_ID],

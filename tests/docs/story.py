@@ -45,6 +45,7 @@ from tests.conftest import drop, prepare
 from tests.docs import (
     alarm_chapters,
     bill_chapters,
+    chain_chapters,
     consign_chapters,
     document_chapters,
     lease_chapters,
@@ -95,6 +96,7 @@ async def tell(world: World) -> list[Told]:
     await tariff_chapters.what_prices_rest_on(staff, customer, packs["worn"], site["id"], line)
     await looking_back(teller, staff, packs["worn"])
     await timelines(staff, customer, packs["worn"], site["id"], contract)
+    await chain_chapters.a_chain_of_records(teller, staff, packs["worn"], packs["fresh"])
     await money_chapters.an_account(teller, staff, customer, parties["customer"], contract)
     await document_chapters.a_bill_for_the_tax_administration(teller, staff)
     await bill_chapters.a_line_in_dispute(staff, customer, parties["customer"])
