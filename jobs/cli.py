@@ -171,7 +171,7 @@ def keys() -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["staff", "customer", "recycler", "auditor"]),
+    type=click.Choice(["staff", "customer", "recycler", "auditor", "regulator"]),
     help="What the key may do.",
 )
 @click.option("--party", type=click.UUID, help="Whose key it is; for customers and recyclers.")

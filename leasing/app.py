@@ -56,6 +56,8 @@ from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
+from leasing.passports import api as passports
+from leasing.passports import model as passports_model
 from leasing.quotes import api as quotes
 from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
@@ -89,6 +91,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **passports_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -122,6 +125,7 @@ HANDLERS = [
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
     *timeline.HANDLERS,
+    *passports.HANDLERS,
 ]
 
 
@@ -162,7 +166,7 @@ def routes(max_body_bytes: int) -> Litestar:
         security=[{"api_key": []}],
     )
     return Litestar(
-        route_handlers=[v1, *status.HANDLERS],
+        route_handlers=[v1, *status.HANDLERS, *passports.PUBLIC_HANDLERS],
         request_class=JsonRequest,
         request_max_body_size=max_body_bytes,
         exception_handlers=exception_handlers(CONSTRAINTS),
