@@ -20,6 +20,7 @@ from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
+from jobs.cli_trace import trace
 from jobs.shell import database, run, say, server
 from leasing.kit.settings import read as read_settings
 
@@ -51,6 +52,7 @@ main.add_command(health)
 main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
+main.add_command(trace)
 main.add_command(readings)
 
 

@@ -11,6 +11,7 @@ from jobs import (
     maintenance,
     receivables,
     telemetry,
+    trace,
 )
 from jobs.runner import Job
 
@@ -27,4 +28,5 @@ JOBS: dict[str, Job] = {
     "receivables": receivables.run,
     "telemetry": telemetry.run,
     "tests": maintenance.schedule,
+    "trace": trace.run,
 }

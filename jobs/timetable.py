@@ -33,6 +33,8 @@ TIMETABLE: dict[str, CronTrigger] = {
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
+    # What the night recorded is in the chains that are checked.
+    "trace": CronTrigger(hour=5, minute=30, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

@@ -230,13 +230,24 @@ def session(settings: Settings) -> dict[str, str]:
     }
 
 
+SORTED = msgspec.json.Encoder(order="sorted")
+
+
 async def prepare_connection(connection: Connection) -> None:
-    """Let `jsonb` columns take and give Python values."""
+    """Let `jsonb` and `json` columns take and give Python values; a `json` column keeps its text,
+    so keys are sorted."""
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         encoder=lambda value: b"\x01" + msgspec.json.encode(value),
         decoder=lambda raw: msgspec.json.decode(raw[1:]),
+        format="binary",
+    )
+    await connection.set_type_codec(
+        "json",
+        schema="pg_catalog",
+        encoder=SORTED.encode,
+        decoder=msgspec.json.decode,
         format="binary",
     )
 

@@ -11,7 +11,8 @@ from leasing.db.pool import Connection, fetch_for
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step of a pack's life. `party_id` is whom it concerned beside the lessor."""
+    """One step of a pack's life. `party_id` is whom it concerned beside the lessor; `corrects_id`
+    is the record of the same pack that a 'record.corrected' puts right."""
 
     pack_id: UUID
     kind: str
@@ -19,32 +20,18 @@ class Step(msgspec.Struct, frozen=True):
     data: dict[str, object]
     adcode: str | None = None
     party_id: UUID | None = None
+    corrects_id: UUID | None = None
 
 
+# The table numbers a pack's records, and links each to the one before it.
 APPEND = """
-WITH step AS (
-  SELECT position, pack_id, kind, happened_on, adcode, party_id, data,
-         row_number() OVER (PARTITION BY pack_id ORDER BY position) AS number
-    FROM unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::uuid[], $6::jsonb[])
-         WITH ORDINALITY
-         AS given (pack_id, kind, happened_on, adcode, party_id, data, position)
-)
 INSERT INTO trace_record
-       (pack_id, sequence, kind, happened_on, adcode, party_id, data, actor, recorded_at)
-SELECT step.pack_id,
-       step.number + coalesce((
-         SELECT max(earlier.sequence)
-           FROM trace_record AS earlier
-          WHERE earlier.pack_id = step.pack_id), 0),
-       step.kind,
-       step.happened_on,
-       step.adcode,
-       step.party_id,
-       step.data,
-       $7,
-       $8
-  FROM step
- ORDER BY step.position
+       (pack_id, kind, happened_on, adcode, party_id, corrects_id, data, actor, recorded_at)
+SELECT pack_id, kind, happened_on, adcode, party_id, corrects_id, data, $8, $9
+  FROM unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::uuid[], $6::uuid[], $7::json[])
+       WITH ORDINALITY
+       AS given (pack_id, kind, happened_on, adcode, party_id, corrects_id, data, position)
+ ORDER BY position
 """
 
 
@@ -60,6 +47,7 @@ async def record(tx: Connection, steps: Sequence[Step], *, by: str, now: datetim
             [step.happened_on for step in steps],
             [step.adcode for step in steps],
             [step.party_id for step in steps],
+            [step.corrects_id for step in steps],
             [step.data for step in steps],
             by,
             now,

@@ -120,6 +120,7 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
         "interest": 6,
         "receivables": 184,
         "tests": 26,
+        "trace": 184,
     }
     assert sum(count for _, count, _ in packs) >= SMALL.sites * 2 + SMALL.fleet_packs
     assert {verdict for verdict, _, _ in verdicts} >= {"pass", "breach"}
