@@ -37,9 +37,7 @@ def trace() -> None:
     help="A head that was published, as `leasing trace head --out` wrote it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Each finding as a line of JSON, then a sum.")
-def verify(
-    code: str | None, since: datetime | None, head_file: Path | None, as_json: bool
-) -> None:
+def verify(code: str | None, since: datetime | None, head_file: Path | None, as_json: bool) -> None:
     """Find records that were changed, left out, put in, moved, cut off or written anew.
 
     Ends with 1 when there is one. A chain that was cut short at its end, or written anew as a

@@ -403,9 +403,8 @@ def missing(made: Json) -> list[str]:
 def lacking(schema: Json, made: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Any]:
     node = resolved(schema)
     demanded = set(node.get("required", []))
-    for key, below in node.get("properties", {}).items():
-        here = (*path, key)
-        below = resolved(below)
+    for key, named in node.get("properties", {}).items():
+        here, below = (*path, key), resolved(named)
         if below.get("type") == "object" and (key in demanded or key in made):
             yield from lacking(below, made.get(key, {}), here)
         elif key in demanded and key not in made and not may_be_empty(below):

@@ -168,9 +168,7 @@ RETURNING id
 
 
 async def insert(tx: Connection, head: Head, *, by: str, now: datetime) -> UUID:
-    made: UUID = await tx.fetchval(
-        INSERT, head.as_of, head.packs, head.records, head.hash, by, now
-    )
+    made: UUID = await tx.fetchval(INSERT, head.as_of, head.packs, head.records, head.hash, by, now)
     return made
 
 

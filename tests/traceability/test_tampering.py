@@ -333,9 +333,7 @@ def test_what_is_recorded_later_leaves_a_head_as_it_is(database):
         assert await head_text(db) == (known, text)
         # And what was recorded since is all that a check since then looks at.
         since = midnight(DAY + timedelta(days=1))
-        await behind_our_back(
-            db, "UPDATE trace_record SET actor = 'nobody' WHERE sequence = 3"
-        )
+        await behind_our_back(db, "UPDATE trace_record SET actor = 'nobody' WHERE sequence = 3")
         found = await check(db, text, since=since)
         assert places(found) == [(Fault.CHANGED, pack, 3) for pack in packs[:2]]
 
@@ -369,7 +367,9 @@ def test_small_pages_find_what_large_ones_find(database, monkeypatch):
 def test_a_head_that_is_not_whole_is_refused(cut, swap):
     writer = rules.HeadWriter(DAY)
     lines = [writer.begin()]
-    lines += [writer.line(Newest(UUID(int=n), n, hashlib.sha256(b"").digest())) for n in range(1, 4)]
+    lines += [
+        writer.line(Newest(UUID(int=n), n, hashlib.sha256(b"").digest())) for n in range(1, 4)
+    ]
     lines.append(writer.end())
     whole = "".join(lines).splitlines(keepends=True)
     assert len(list(rules.read_head(whole))) == 3
@@ -380,7 +380,9 @@ def test_a_head_that_is_not_whole_is_refused(cut, swap):
         list(rules.read_head(broken))
 
 
-@pytest.mark.parametrize("line", ["x", "1 2 3\n", f"{UUID(int=1)} 1 00\n", f"{UUID(int=1)} x {64 * '0'}\n"])
+@pytest.mark.parametrize(
+    "line", ["x", "1 2 3\n", f"{UUID(int=1)} 1 00\n", f"{UUID(int=1)} x {64 * '0'}\n"]
+)
 def test_a_line_that_no_head_has_is_named(line):
     with pytest.raises(BadHead, match="line 3"):
         list(rules.read_head([f"{rules.TITLE}\n", "as_of 2026-06-14\n", line]))
