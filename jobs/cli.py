@@ -12,6 +12,7 @@ import click
 
 from jobs.cli_accounting import period
 from jobs.cli_alarms import alarms
+from jobs.cli_balance import balance
 from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
@@ -54,6 +55,7 @@ main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(trace)
 main.add_command(readings)
+trace.add_command(balance)
 
 
 @main.command()

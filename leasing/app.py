@@ -17,6 +17,7 @@ from leasing.alarms import model as alarms_model
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
 from leasing.autonomy import api as autonomy
+from leasing.balances import api as balances
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -126,6 +127,7 @@ HANDLERS = [
     *end_of_life.HANDLERS,
     *timeline.HANDLERS,
     *passports.HANDLERS,
+    *balances.HANDLERS,
 ]
 
 

@@ -2,25 +2,25 @@
 found, by the chains alone or beside a head that was published before."""
 
 import hashlib
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import uvloop
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import cli, cli_trace, trace
-from jobs.runner import Work
+from jobs import cli, cli_trace, runner, trace
 from leasing.batteries import service
-from leasing.db.pool import Connection, Database
+from leasing.db import clock
+from leasing.db.pool import Database, connect
+from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
-from leasing.runs.store import Run
+from leasing.runs import store as runs
 from leasing.traceability import checking, head_store, rules, store
 from leasing.traceability.model import BadHead, Fault, Finding, Head, Newest
 from leasing.traceability.store import Step
@@ -71,9 +71,10 @@ async def behind_our_back(db: Database, *statements: str, **values: Any) -> None
         await tx.execute("SET LOCAL session_replication_role = replica")
         await tx.execute("ALTER TABLE trace_record DISABLE TRIGGER trace_record_linked")
         for statement in statements:
+            filled = statement
             for name, value in values.items():
-                statement = statement.replace(f"{{{name}}}", str(value))
-            await tx.execute(statement)
+                filled = filled.replace(f"{{{name}}}", str(value))
+            await tx.execute(filled)
         await tx.execute("ALTER TABLE trace_record ENABLE ALWAYS TRIGGER trace_record_linked")
 
 
@@ -398,15 +399,37 @@ def command(dsn, migrated, monkeypatch) -> Callable[..., Any]:
     return lambda *words: CliRunner().invoke(cli.main, ["trace", *map(str, words)])
 
 
+@pytest.fixture
+def meanwhile(
+    dsn: str, migrated: Settings
+) -> Callable[[Callable[[Database], Awaitable[Any]]], Any]:
+    """Something done to the database as it is."""
+
+    def play(scenario: Callable[[Database], Awaitable[Any]]) -> Any:
+        async def work() -> Any:
+            async with await connect(dsn, migrated) as db:
+                return await scenario(db)
+
+        return uvloop.run(work())
+
+    return play
+
+
+async def next_noon(db: Database) -> None:
+    async with db.transaction() as tx:
+        await clock.move(tx, NEXT_NOON)
+
+
 def lines(output: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in output.splitlines()]
 
 
 def test_the_commands_take_a_head_and_say_which_record_is_another(
-    database, command, tmp_path, shell_day
+    database, command, tmp_path, meanwhile
 ):
     packs: list[UUID] = database(lives)
     pack = packs[2]
+    meanwhile(next_noon)
     out = tmp_path / "head.txt"
     early = command("head", "--as-of", DAY + timedelta(days=1))
     assert (early.exit_code, "is not over" in early.output) == (1, True)
@@ -421,7 +444,7 @@ def test_the_commands_take_a_head_and_say_which_record_is_another(
     assert (whole.exit_code, whole.stdout) == (0, "30 records of 5 packs: nothing found\n")
 
     change = "UPDATE trace_record SET actor = 'nobody' WHERE pack_id = '{pack}' AND sequence = 2"
-    shell_day(lambda db: behind_our_back(db, change, REHASH, pack=pack))
+    meanwhile(lambda db: behind_our_back(db, change, REHASH, pack=pack))
     other = command("head", "--as-of", DAY)
     assert (other.exit_code, "another head" in other.output) == (1, True)
     found = command("verify", "--json", "--head", out)
@@ -431,8 +454,8 @@ def test_the_commands_take_a_head_and_say_which_record_is_another(
     assert (second["fault"], second["pack_id"]) == ("other_head", None)
     assert summed == {"packs": 5, "records": 30, "findings": 2}
 
-    shell_day(lambda db: behind_our_back(db, change.replace("nobody", "them"), pack=pack))
-    code = shell_day(lambda db: code_of(db, pack))
+    meanwhile(lambda db: behind_our_back(db, change.replace("nobody", "them"), pack=pack))
+    code = meanwhile(lambda db: code_of(db, pack))
     found = command("verify", "--pack", f" {code[:9].lower()} {code[9:]}")
     assert found.exit_code == 1
     assert f"pack {pack} record 2 changed: pack.inspected carries" in found.stdout
@@ -467,17 +490,21 @@ async def code_of(db: Database, pack: UUID) -> str:
         return code
 
 
-async def nightly(db: Database, on: date) -> Work:
-    at = midnight(on) + timedelta(hours=5, minutes=30)
-    await runner.enter_run(db, "trace", at)
-    return work
+async def parked(db: Database, on: date) -> dict[tuple[str, UUID], str]:
+    """What a run of the job put aside, with the reasons."""
+    state = await runner.run_once(db, "trace", trace.run, on, lambda done, total: None)
+    assert state == "done"
+    async with db.transaction() as tx:
+        run = await runs.get(tx, "trace", runner.instant_on("trace", on))
+        assert run is not None
+        rows = await runs.parked(tx, run.id)
+    return {(row["subject"], row["subject_id"]): row["error"] for row in rows}
 
 
 def test_the_nightly_job_takes_the_head_and_parks_packs_with_broken_chains(database):
     async def scenario(db: Database) -> None:
         packs = await lives(db)
-        async with db.transaction() as tx:
-            await clock.move(tx, NEXT_NOON)
+        await next_noon(db)
         assert await parked(db, DAY + timedelta(days=1)) == {}
         async with db.transaction() as tx:
             head = await head_store.latest(tx)
@@ -492,11 +519,16 @@ def test_the_nightly_job_takes_the_head_and_parks_packs_with_broken_chains(datab
         )
         async with db.transaction() as tx:
             await clock.move(tx, NEXT_NOON + timedelta(days=1))
-        # A day that is caught up with gets its head, and is not checked.
-        assert await parked(db, DAY + timedelta(days=1), "again") == {}
+        # A day that is run again says that its head is another, and checks nothing else.
+        again = await parked(db, DAY + timedelta(days=1))
+        assert set(again) == {("head", UUID(int=0))}
+        assert "OtherHead" in again["head", UUID(int=0)]
         told = await parked(db, DAY + timedelta(days=2))
-        assert set(told) == {("pack", packs[1]), ("head", UUID(int=0))}
-        assert told["pack", packs[1]].count("changed:") == 3
-        assert f"the head of {DAY + timedelta(days=1)}" not in told["head", UUID(int=0)]
+        assert set(told) == {("records", packs[1]), ("records", UUID(int=0))}
+        assert told["records", packs[1]].count("changed:") == 3
+        assert f"the head of {DAY} was" in told["records", UUID(int=0)]
+        # The new head agrees with what is there; that of the day before still does not.
+        assert set(await parked(db, DAY + timedelta(days=2))) == {("records", packs[1])}
+        assert (await parked(db, DAY + timedelta(days=1))).keys() == again.keys()
 
     database(scenario)
