@@ -51,6 +51,7 @@ from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
 from leasing.ledger import api as ledger
 from leasing.ledger import model as ledger_model
+from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
@@ -128,6 +129,7 @@ HANDLERS = [
     *timeline.HANDLERS,
     *passports.HANDLERS,
     *balances.HANDLERS,
+    *life_files.HANDLERS,
 ]
 
 
@@ -168,7 +170,12 @@ def routes(max_body_bytes: int) -> Litestar:
         security=[{"api_key": []}],
     )
     return Litestar(
-        route_handlers=[v1, *status.HANDLERS, *passports.PUBLIC_HANDLERS],
+        route_handlers=[
+            v1,
+            *status.HANDLERS,
+            *passports.PUBLIC_HANDLERS,
+            *life_files.PUBLIC_HANDLERS,
+        ],
         request_class=JsonRequest,
         request_max_body_size=max_body_bytes,
         exception_handlers=exception_handlers(CONSTRAINTS),
