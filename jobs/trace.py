@@ -1,4 +1,4 @@
-"""Nightly: take the head of the day before, and check every chain of records."""
+"""Nightly: check every chain of records, and take the head of the day before."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -9,6 +9,8 @@ from leasing.kit.errors import Conflict
 from leasing.kit.time import civil_date
 from leasing.traceability import checking
 from leasing.traceability.model import Finding
+
+OF_NO_PACK = UUID(int=0)
 
 MOST_PACKS = 1000
 MOST_OF_A_PACK = 5
@@ -21,28 +23,32 @@ class BrokenChain(Conflict):
 
 
 async def run(work: Work) -> None:
-    """Days that were missed get their heads; the chains are checked by the last run only."""
-    day = work.as_of_date - timedelta(days=1)
-    async with work.item("head", UUID(int=0)), work.db.transaction() as tx:
-        now = await clock.now(tx)
-        await checking.close_day(tx, day, by=work.by, now=now)
+    """Chains are checked beside the newest head before another is taken, which would agree with
+    whatever was changed; by the last run only. Days that were missed get their heads."""
     async with work.db.transaction() as tx:
-        if work.as_of_date != civil_date(await clock.now(tx)):
-            return
-    found: dict[UUID | None, list[str]] = {}
+        now = await clock.now(tx)
+    if work.as_of_date == civil_date(now):
+        await check(work)
+    day = work.as_of_date - timedelta(days=1)
+    async with work.item("head", OF_NO_PACK), work.db.transaction() as tx:
+        await checking.close_day(tx, day, by=work.by, now=now)
+
+
+async def check(work: Work) -> None:
+    found: dict[UUID, list[str]] = {}
 
     def note(finding: Finding) -> None:
-        if finding.pack_id in found or len(found) < MOST_PACKS:
-            told = found.setdefault(finding.pack_id, [])
+        subject_id = finding.pack_id or OF_NO_PACK
+        if subject_id in found or len(found) < MOST_PACKS:
+            told = found.setdefault(subject_id, [])
             if len(told) < MOST_OF_A_PACK:
                 told.append(sentence(finding))
 
     async with work.db.transaction(read_only=True) as tx:
         checked = await checking.verify(tx, note)
     await work.step(checked.records)
-    for pack_id, told in found.items():
-        subject = "head" if pack_id is None else "pack"
-        async with work.item(subject, pack_id or UUID(int=0)):
+    for subject_id, told in found.items():
+        async with work.item("records", subject_id):
             raise BrokenChain("; ".join(told))
 
 
