@@ -73,9 +73,9 @@ def show(made: "MassBalance") -> None:
         *made.by_fate.items(),
         ("unaccounted", made.unaccounted),
     ]
-    for name, one in rows:
+    for name, sums in rows:
         label = str(name).replace("_", " ")
-        table.add_row(label, f"{one.packs:,}", f"{one.kg:,}", f"{one.kwh:,.1f}")
+        table.add_row(label, f"{sums.packs:,}", f"{sums.kg:,}", f"{sums.kwh:,.1f}")
     console = Console()
     console.print(table)
     for one in made.differences:

@@ -16,7 +16,7 @@ class Fate(StrEnum):
     IN_TRANSIT = "in_transit"
     """Left for a recycler, and not there yet."""
     LOST = "lost"
-    """Missing, stolen or burnt."""
+    """Missing or stolen."""
 
 
 class Quantity(Outgoing, frozen=True):

@@ -339,8 +339,8 @@ class Balance:
         self.differences.append(
             DifferenceView(
                 kind=kind,
-                pack_id=pack and pack.id,
-                code=pack and pack.code,
+                pack_id=None if pack is None else pack.id,
+                code=None if pack is None else pack.code,
                 from_on=from_on,
                 to_on=to_on,
                 by_records=by_records,

@@ -9,7 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasing.balances import rules as balances
 from leasing.balances.model import Stay, Step
-from leasing.kit.time import UTC
 from leasing.traceability import rules as chains
 from leasing.traceability.model import Written
 from schemas.life_files import EvidenceView, GapKind, GapView, LifeFile

@@ -21,6 +21,7 @@ import msgspec
 
 from leasing.batteries.codes import Chemistry
 from leasing.kit.errors import FieldError
+from leasing.kit.time import civil_date
 from leasing.passports.model import (
     Attribute,
     Covered,
@@ -137,7 +138,7 @@ def document(pack: Facts, issued: Issued, declared: Sequence[Declaration]) -> Js
 
 
 def from_data(pack: Facts, issued: Issued, revision: int) -> Json:
-    return given(
+    made: Json = given(
         {
             "specVersion": SPECIFICATION,
             "identification": {
@@ -172,10 +173,11 @@ def from_data(pack: Facts, issued: Issued, revision: int) -> Json:
                 "expirationDate": pack.recycled_on,
                 "passportIdentifier": f"urn:uuid:{issued.id}",
                 "predecessor": f"urn:uuid:{issued.predecessor_id or NO_PREDECESSOR}",
-                "lastModification": pack.last_recorded_at and pack.last_recorded_at.date(),
+                "lastModification": pack.last_recorded_at and civil_date(pack.last_recorded_at),
             },
         }
     )
+    return made
 
 
 def serials(pack: Facts) -> list[Json]:

@@ -1,17 +1,24 @@
 """Mass balances: whatever befalls packs adds up, and a row that was broken shows."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from jobs import cli
 from leasing.access.model import Role
 from leasing.balances import rules
 from leasing.balances.model import Pack, Scope, Stay, Step
-from leasing.db.pool import Database
+from leasing.db.pool import Database, connect
+from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
 from leasing.traceability import store as traceability
 from schemas.balances import Fate
@@ -86,7 +93,7 @@ SCOPES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(
     histories=HISTORIES, scope=SCOPES, begins=st.integers(0, DAYS - 2), length=st.integers(1, 60)
 )
@@ -114,7 +121,7 @@ def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins,
         there = day.there.packs
 
 
-@settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=8), acquired=st.integers(0, DAYS - 1), day=st.integers(0, DAYS)
 )
@@ -125,7 +132,7 @@ def test_a_replay_says_of_each_day_what_was_said_last_of_it(steps, acquired, day
     assert (found and found.state) == (holds and rules.STATE_AFTER[holds.kind])
 
 
-@settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=8),
     acquired=st.integers(0, DAYS - 5),
@@ -298,7 +305,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lives=LIVES, to=st.integers(1, 160))
 def test_random_lives_that_the_database_itself_kept_balance(database, lives, to):
     """The table of custody by its trigger, against the replay of the records."""
@@ -349,3 +356,48 @@ def test_what_is_asked_of_no_scope_or_no_period_is_refused(database):
             assert refused.status_code == 403
 
     database(scenario)
+
+
+# --- The command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(dsn, migrated, monkeypatch) -> Callable[..., Any]:
+    monkeypatch.setenv("LEASING_DSN", dsn)
+    monkeypatch.setenv("LEASING_SCHEMA", migrated.schema)
+    days = ["--from", "2025-01-01", "--to", "2026-06-16"]
+    return lambda *words: CliRunner().invoke(cli.main, ["trace", "balance", *days, *words])
+
+
+async def meanwhile(
+    dsn: str, settings: Settings, scenario: Callable[[Database], Awaitable[None]]
+) -> None:
+    async with await connect(dsn, settings) as db:
+        await scenario(db)
+
+
+def test_the_command_prints_the_balance_and_ends_with_1_when_it_differs(
+    database, command, dsn, migrated
+):
+    packs: dict[str, Json] = {}
+
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            packs.update(await every_state(world))
+
+    async def breaking(db: Database) -> None:
+        async with db.transaction() as tx:
+            await tx.execute(BREAK, UUID(packs["sold"]["id"]))
+
+    database(scenario)
+    done = command()
+    assert done.exit_code == 0, done.output
+    rows = {line.split("│")[1].strip(): line for line in done.output.splitlines() if "│" in line}
+    assert [cell.strip() for cell in rows["retired"].split("│")[2:5]] == ["9", "414", "46.1"]
+    assert rows["reused"].split("│")[2].strip() == "2"
+    made = msgspec.json.decode(command("--json", "--adcode", "110000").output)
+    assert made["retired"]["packs"] == 0
+    asyncio.run(meanwhile(dsn, migrated, breaking))
+    done = command()
+    assert done.exit_code == 1
+    assert packs["sold"]["code"] in done.output
