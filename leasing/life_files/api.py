@@ -11,6 +11,7 @@ from litestar import Response, get, post
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Meta
 
 from leasing.http.edge import REGULATORS, By, Db, Now, Tx
 from leasing.http.problems import documented, when_posting, when_reading
@@ -33,7 +34,7 @@ MEDIA_TYPES = {
     "pem": "application/x-pem-file",
 }
 
-Code = Annotated[str, QueryParameter(min_length=1, max_length=80, pattern=PRINTABLE)]
+Code = Annotated[str, Meta(min_length=1, max_length=80, pattern=PRINTABLE)]
 
 
 def file_of(formats: Iterable[str]) -> OpenAPIResponse:
@@ -82,7 +83,7 @@ def answer(name: str, format_: str, content: bytes) -> Response[bytes]:
 
 
 @get(
-    "/life-file",
+    "/life-files/{code:str}",
     opt={"access": REGULATORS},
     responses=when_reading(404, 409),
     operation_class=GivesLifeFile,
@@ -90,7 +91,7 @@ def answer(name: str, format_: str, content: bytes) -> Response[bytes]:
 async def life_file(
     tx: Tx,
     now: Now,
-    code: Code,
+    code: FromPath[Code],
     file_format: Annotated[LifeFileFormat, QueryParameter(name="format")] = LifeFileFormat.JSON,
     language: FromQuery[DocumentLanguage] = DocumentLanguage.EN,
 ) -> Response[bytes]:

@@ -114,7 +114,7 @@ SELECT 'capacity_test', tested_on, laboratory || ' ' || report_number,
  WHERE pack_id = $1
  UNION ALL
 SELECT 'incident', happened_on, coalesce(police_report, description), photo_sha256,
-       '/v1/incidents/' || id
+       '/v1/incidents?line_id=' || line_id
   FROM incident
  WHERE pack_id = $1
  UNION ALL

@@ -208,7 +208,7 @@ def dynamic(pack: Facts) -> Json:
             {
                 "header": f"{one['kind']} on {one['on']}",
                 "contentType": "URL",
-                "content": f"/v1/incidents/{one['id']}",
+                "content": f"/v1/incidents?line_id={one['line_id']}",
             }
             for one in pack.accidents
         ]

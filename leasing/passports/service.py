@@ -112,7 +112,7 @@ async def issue(
     made = await store.insert(tx, pack_id, civil_date(now), predecessor, by, now)
     await complete(tx, pack, made)
     facts: dict[str, object] = {"passport_id": made.id, "predecessor_id": predecessor}
-    fact = Event("pack", pack_id, "passport.issued", facts | {"on": made.issued_on})
+    fact = Event("pack", pack_id, "pack.passport_issued", facts | {"on": made.issued_on})
     await events.append(tx, [fact], actor=by, now=now)
     return convert(as_row(made), PassportView)
 

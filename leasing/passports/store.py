@@ -57,7 +57,8 @@ SELECT pack.id,
        resisted.internal_resistance_uohm AS resistance_uohm,
        resisted.tested_on::timestamptz AS resistance_at,
        array(
-         SELECT jsonb_build_object('id', incident.id, 'kind', incident.kind, 'on', happened_on)
+         SELECT jsonb_build_object('line_id', incident.line_id, 'kind', incident.kind,
+                                  'on', happened_on)
            FROM incident
           WHERE incident.pack_id = pack.id
             AND incident.kind = 'damaged'

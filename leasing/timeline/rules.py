@@ -103,12 +103,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "计量读数({measure}):{register_value}",
     ),
     "site.fact_voided": ("An entry about the site was taken back", "撤销一条站址记录"),
-    "signing_key.made": ("A key that signs archives was made", "生成归档签名密钥"),
-    "passport.issued": ("The battery passport was issued", "签发电池护照"),
-    "passport.declared": (
-        "{declared_by} declared values of battery passports",
-        "{declared_by} 申报电池护照数据",
-    ),
+    "pack.passport_issued": ("The battery passport was issued", "签发电池护照"),
     "pack.acquired": ("Pack {code} was acquired from {from}", "从 {from} 购入电池组 {code}"),
     "pack.changed": ("What is known of the pack was corrected", "更正电池组资料"),
     "pack.health_checked": ("The nightly health check found: {verdict}", "健康评估结果:{verdict}"),

@@ -63,6 +63,7 @@ LISTS = [
     "/v1/silent-packs",
     "/v1/unmatched-sources",
     "/v1/unread-messages",
+    "/v1/passport-declarations",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",

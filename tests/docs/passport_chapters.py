@@ -30,7 +30,7 @@ async def a_whole_life(teller: Teller, staff: Voice, pack_id: str) -> None:
     regulator = await teller.login(Role.REGULATOR, "province")
     pack = await staff.client.get(f"/v1/packs/{pack_id}")
     await stand_in_for_hashes(teller, pack["code"])
-    await regulator.get("from purchase to recycling", "/v1/life-file", code=pack["code"])
+    await regulator.get("from purchase to recycling", f"/v1/life-files/{pack['code']}")
     plain = await teller.world.staff.post("/v1/signing-keys")
     key = await staff.post("a key to sign with", "/v1/signing-keys")
     for number, one in enumerate((plain, key)):
@@ -38,7 +38,7 @@ async def a_whole_life(teller: Teller, staff: Voice, pack_id: str) -> None:
             f"-----BEGIN PUBLIC KEY-----\n{number:060}\n-----END PUBLIC KEY-----\n"
         )
     title = "signed, to be checked with standard tools"
-    await regulator.get(title, "/v1/life-file", code=pack["code"], format="zip")
+    await regulator.get(title, f"/v1/life-files/{pack['code']}", format="zip")
     anybody = teller.anybody()
     await anybody.get("public keys", "/signing-keys")
     await anybody.get("one of them, as openssl reads it", f"/signing-keys/{key['id']}")
@@ -52,6 +52,6 @@ async def a_whole_life(teller: Teller, staff: Voice, pack_id: str) -> None:
 
 async def stand_in_for_hashes(teller: Teller, code: str) -> None:
     """A hash is taken over ids, which are others each time the story is told."""
-    life = await teller.world.staff.get("/v1/life-file", code=code)
+    life = await teller.world.staff.get(f"/v1/life-files/{code}")
     for one in life["records"]:
         teller.known[one["sha256"]] = f"{one['sequence']:064x}"

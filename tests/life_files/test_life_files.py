@@ -37,7 +37,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 async def life(world: World, code: str, **query: str) -> Any:
-    response = await world.staff.ask("GET", "/v1/life-file", params={"code": code, **query})
+    response = await world.staff.ask("GET", f"/v1/life-files/{code}", params=query)
     assert response.status_code == 200, response.text
     return response
 
@@ -66,11 +66,14 @@ def test_a_whole_life_stands_in_one_file_with_what_it_rests_on(database):
                 headers={"content-type": "text/plain"},
             )
             assert answer.status_code == 201, answer.text
+            damaged = {"kind": "damaged", "happened_on": "2026-05-02", "description": "lightning"}
+            await world.staff.post(f"/v1/lines/{lease['line']['id']}/incidents", damaged)
             await go(world, 4, f"/v1/lines/{lease['line']['id']}", pack)
             made = (await life(world, code)).json()
             assert [one["kind"] for one in made["records"]] == [
                 "pack.acquired",
                 "pack.commissioned",
+                "pack.damaged",
                 "pack.returned",
                 "pack.inspected",
                 "waste.declared",
@@ -93,10 +96,13 @@ def test_a_whole_life_stands_in_one_file_with_what_it_rests_on(database):
                 "disposition",
                 "routing",
                 "certificate",
+                "incident",
                 "attachment",
             } <= kinds
             acceptance = next(one for one in made["evidence"] if one["kind"] == "acceptance")
             assert acceptance["sha256"] == ["ab" * 32]
+            for one in made["evidence"]:
+                assert (await world.staff.ask("GET", one["href"])).status_code == 200, one
             # Nobody knows what it was before; that is said, and nothing else is missing.
             assert gaps(made) == [("first_life_unknown", None, "2025-01-02")]
 
@@ -131,7 +137,7 @@ def test_the_archive_is_checked_with_standard_tools_and_any_change_shows(databas
             lease = await build.leased_pack(world)
             code = lease["pack"]["code"]
             refused = await world.staff.ask(
-                "GET", "/v1/life-file", params={"code": code, "format": "zip"}
+                "GET", f"/v1/life-files/{code}", params={"format": "zip"}
             )
             assert refused.json()["code"] == "no_signing_key"
             key = await world.staff.post("/v1/signing-keys")
@@ -266,7 +272,7 @@ def test_a_code_of_old_leads_to_the_same_life_and_an_unknown_one_to_none(databas
                 one["code"] for one in made["made_from"]
             } >= {old, pack["code"]}
             assert gaps(made) == []
-            response = await world.staff.ask("GET", "/v1/life-file", params={"code": "NOSUCH"})
+            response = await world.staff.ask("GET", "/v1/life-files/NOSUCH")
             assert response.status_code == 404
             assert response.json()["code"] == "code_not_found"
 
@@ -365,9 +371,9 @@ def test_a_regulator_reads_lives_registers_and_passports_and_nothing_with_a_pric
             regulator = await world.login(Role.REGULATOR)
             for path, query in (
                 ("/v1/me", {}),
-                ("/v1/life-file", {"code": pack["code"]}),
-                ("/v1/life-file", {"code": pack["code"], "format": "html"}),
-                ("/v1/life-file", {"code": pack["code"], "format": "zip"}),
+                (f"/v1/life-files/{pack['code']}", {}),
+                (f"/v1/life-files/{pack['code']}", {"format": "html"}),
+                (f"/v1/life-files/{pack['code']}", {"format": "zip"}),
                 ("/v1/mass-balance", {"from_on": "2026-01-01", "to_on": "2026-06-16"}),
                 (f"/v1/packs/{pack['id']}", {}),
                 (f"/v1/packs/{pack['id']}/life", {}),
