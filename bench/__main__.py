@@ -28,6 +28,7 @@ from bench import (
     rating,
     rollout,
     routing,
+    trace,
 )
 from bench.place import Place, place
 from bench.result import Result
@@ -45,6 +46,7 @@ PARTS = (
     "routing",
     "health",
     "gateways",
+    "trace",
 )
 
 
@@ -74,6 +76,9 @@ class Sizes:
     health_runs: int
     messages: int
     gateway_runs: int
+    traced_packs: int
+    traced_records: int
+    trace_runs: int
 
 
 def timed() -> Callable[[str], None]:
@@ -109,6 +114,10 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await packs.measure(here, sizes.stock, sizes.plans, say)
         if "rollout" in parts:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
+        if "trace" in parts:
+            results += await trace.measure(
+                here, sizes.traced_packs, sizes.traced_records, sizes.trace_runs, say
+            )
         if "gateways" in parts:
             await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
         if "documents" in parts:
@@ -179,6 +188,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
 @click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
 @click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
+@click.option("--traced-packs", type=click.IntRange(100), help="That get records; 20000.")
+@click.option("--traced-records", type=click.IntRange(1), help="Of each of these packs; 10.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -200,6 +211,8 @@ def main(
     routed: tuple[int, ...],
     fill: float | None,
     health_packs: int | None,
+    traced_packs: int | None,
+    traced_records: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -229,6 +242,9 @@ def main(
         health_runs=2 if quick else 3,
         messages=5_000 if quick else 20_000,
         gateway_runs=2 if quick else 5,
+        traced_packs=traced_packs or (2_000 if quick else 20_000),
+        traced_records=traced_records or (5 if quick else 10),
+        trace_runs=2 if quick else 5,
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

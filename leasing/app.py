@@ -65,6 +65,8 @@ from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
 from leasing.receivables import model as receivables_model
 from leasing.receivables import terms_api
+from leasing.returns import api as returns
+from leasing.returns import model as returns_model
 from leasing.sheets import api as sheets
 from leasing.sites import api as sites
 from leasing.sites import devices as sites_devices
@@ -92,6 +94,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **receivables_model.CONSTRAINTS,
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
+    **returns_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
     **passports_model.CONSTRAINTS,
 }
@@ -125,6 +128,7 @@ HANDLERS = [
     *documents.HANDLERS,
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
+    *returns.HANDLERS,
     *end_of_life.HANDLERS,
     *timeline.HANDLERS,
     *passports.HANDLERS,

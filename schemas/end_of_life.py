@@ -1,28 +1,11 @@
-"""From a returned pack to its recycling certificate."""
+"""From a condemned pack to its recycling certificate."""
 
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta
-
-from schemas.common import Code, Incoming, Name, Outgoing, Percent, Remark
-from schemas.outlets import Hazard
-
-
-class Grade(StrEnum):
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
-
-
-class Decision(StrEnum):
-    RELEASE = "release"
-    """Back into stock for another lease."""
-    RECYCLE = "recycle"
+from schemas.common import Code, Incoming, Name, Outgoing, Percent
 
 
 class RoutingState(StrEnum):
@@ -30,44 +13,6 @@ class RoutingState(StrEnum):
     HANDED_OVER = "handed_over"
     RECYCLED = "recycled"
     RELEASED = "released"
-
-
-class InspectionCreate(Incoming, frozen=True, kw_only=True):
-    """The joint inspection of a returned pack, signed by both sides."""
-
-    inspected_on: date
-    grade: Grade
-    hazard: Hazard = Hazard.CRITICAL
-    """What nobody judged is treated as the worst."""
-    tested_capacity_mah: Annotated[int, Meta(ge=0, le=2_000_000_000)] | None = None
-    remarks: Remark = ""
-    lessor_signatory: Name
-    lessee_signatory: Name
-
-
-class InspectionView(Outgoing, frozen=True):
-    id: UUID
-    pack_id: UUID
-    inspected_on: date
-    grade: Grade
-    hazard: Hazard
-    tested_capacity_mah: int | None
-    remarks: str
-
-
-class DispositionCreate(Incoming, frozen=True, kw_only=True):
-    decision: Decision
-    decided_on: date
-    reason: Name
-
-
-class DispositionView(Outgoing, frozen=True):
-    id: UUID
-    pack_id: UUID
-    inspection_id: UUID
-    decision: Decision
-    decided_on: date
-    reason: str
 
 
 class RoutingCreate(Incoming, frozen=True, kw_only=True):

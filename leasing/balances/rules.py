@@ -30,10 +30,12 @@ STATE_AFTER = {
     "pack.relocated": "leased",
     "lease.transferred": "leased",
     "pack.lost": "lost",
+    "pack.burnt": "burnt",
     "pack.found": "returned",
     "pack.returned": "returned",
     "pack.sold": "sold",
     "pack.reinstated": "in_stock",
+    "pack.repaired": "in_stock",
     "waste.declared": "condemned",
     "route.chosen": "routed",
     "route.released": "condemned",
@@ -52,6 +54,7 @@ FATES = {
     "routed": Fate.STORED,
     "handed_over": Fate.STORED,
     "lost": Fate.LOST,
+    "burnt": Fate.STORED,  # what is left of it is with the lessor
 }
 
 HELD_BY_ANOTHER = {"leased", "lost", "sold", "routed", "handed_over", "recycled"}

@@ -16,32 +16,12 @@ from leasing.kit.rows import convert_all
 from schemas.end_of_life import (
     CertificateCreate,
     CertificateView,
-    DispositionCreate,
-    DispositionView,
     HandOverCreate,
-    InspectionCreate,
-    InspectionView,
     ReleaseCreate,
     RoutingCreate,
     RoutingState,
     RoutingView,
 )
-
-
-@post("/packs/{pack_id:uuid}/inspections", responses=when_posting(404))
-async def inspect_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[InspectionCreate]
-) -> InspectionView:
-    """Record the joint inspection of a returned pack."""
-    return await service.inspect(tx, pack_id, data, by=str(caller), now=now)
-
-
-@post("/packs/{pack_id:uuid}/dispositions", responses=when_posting(404))
-async def decide_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[DispositionCreate]
-) -> DispositionView:
-    """Decide what becomes of an inspected pack."""
-    return await service.decide(tx, pack_id, data, by=str(caller), now=now)
 
 
 @post("/packs/{pack_id:uuid}/routings", responses=when_posting(404))
@@ -104,8 +84,6 @@ async def certify_recycling(
 
 
 HANDLERS = [
-    inspect_pack,
-    decide_pack,
     route_pack,
     list_routings,
     get_routing,

@@ -44,29 +44,9 @@ class Load(msgspec.Struct, frozen=True):
     latitude: float
 
 
-class NoInspection(Conflict):
-    code = "not_inspected"
-    title = "A returned pack is inspected before it is decided on"
-
-
-class HazardForbidsRelease(Conflict):
-    code = "hazard_forbids_release"
-    title = "A damaged pack is not leased again"
-
-
 class NotDecided(Conflict):
     code = "not_condemned"
     title = "Only a pack that was condemned is routed to a recycler"
-
-
-class InspectedAlready(Conflict):
-    code = "inspected_already"
-    title = "The pack was inspected on that day"
-
-
-class DecidedAlready(Conflict):
-    code = "decided_already"
-    title = "This inspection was decided on"
 
 
 class NoFeasibleOutlet(Conflict):
@@ -105,8 +85,6 @@ class RecycledBeforeHandOver(Conflict):
 
 
 CONSTRAINTS = {
-    "inspection_once": InspectedAlready,
-    "disposition_once_per_inspection": DecidedAlready,
     "outlet_store_limit": OutletFull,
     "recycling_certificate_number_once": CertificateNumberTaken,
     "routing_recycled_after_hand_over": RecycledBeforeHandOver,

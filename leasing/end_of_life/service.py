@@ -1,4 +1,4 @@
-"""End of life: inspect, decide, route, hand over, certify."""
+"""End of life: route, hand over, certify."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -8,10 +8,8 @@ from leasing.db.pool import Connection
 from leasing.end_of_life import rules, store
 from leasing.end_of_life.model import (
     Candidate,
-    HazardForbidsRelease,
     Load,
     NoFeasibleOutlet,
-    NoInspection,
     NoSuchRouting,
     NotDecided,
     OutletNotQualified,
@@ -29,11 +27,6 @@ from leasing.traceability.store import Step
 from schemas.end_of_life import (
     CertificateCreate,
     CertificateView,
-    Decision,
-    DispositionCreate,
-    DispositionView,
-    InspectionCreate,
-    InspectionView,
     ReleaseCreate,
     RoutingCreate,
     RoutingView,
@@ -43,47 +36,6 @@ from schemas.outlets import Hazard
 from schemas.packs import PackState
 
 REQUIRED = [str(kind) for kind in rules.REQUIRED]
-
-
-async def inspect(
-    tx: Connection, pack_id: UUID, data: InspectionCreate, *, by: str, now: datetime
-) -> InspectionView:
-    """Record the joint inspection of a pack that came back."""
-    refuse_future(data.inspected_on, civil_date(now), "inspected_on")
-    pack = await batteries.lock(tx, pack_id)
-    if pack.state is not PackState.RETURNED:
-        raise NoInspection(f"a pack that is {pack.state} is not inspected", state=pack.state)
-    inspection = convert(await store.insert_inspection(tx, pack_id, data), InspectionView)
-    facts: dict[str, object] = {"grade": data.grade, "hazard": data.hazard}
-    step = Step(pack_id, "pack.inspected", data.inspected_on, facts)
-    await traceability.record(tx, [step], by=by, now=now)
-    inspected = Event("pack", pack_id, "pack.inspected", {**facts, "on": data.inspected_on})
-    await events.append(tx, [inspected], actor=by, now=now)
-    return inspection
-
-
-async def decide(
-    tx: Connection, pack_id: UUID, data: DispositionCreate, *, by: str, now: datetime
-) -> DispositionView:
-    """Decide what becomes of an inspected pack: another lease, or waste. Raises
-    `HazardForbidsRelease` for a damaged pack that should be leased again."""
-    refuse_future(data.decided_on, civil_date(now), "decided_on")
-    pack = await batteries.lock(tx, pack_id)
-    inspection = await store.newest_inspection(tx, pack_id)
-    if inspection is None:
-        raise NoInspection
-    released = data.decision is Decision.RELEASE
-    if released and inspection["hazard"] != Hazard.INTACT:
-        raise HazardForbidsRelease(f"the pack was found {inspection['hazard']}")
-    await batteries.move(tx, pack, PackState.IN_STOCK if released else PackState.CONDEMNED)
-    row = await store.insert_disposition(tx, pack_id, inspection["id"], data)
-    kind = "pack.reinstated" if released else "waste.declared"
-    facts: dict[str, object] = {"reason": data.reason}
-    step = Step(pack_id, kind, data.decided_on, facts)
-    await traceability.record(tx, [step], by=by, now=now)
-    decided = Event("pack", pack_id, kind, {**facts, "on": data.decided_on})
-    await events.append(tx, [decided], actor=by, now=now)
-    return convert(row, DispositionView)
 
 
 async def route(

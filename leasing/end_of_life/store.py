@@ -9,63 +9,7 @@ from asyncpg import Record
 from leasing.db.pool import Connection
 from leasing.end_of_life.model import Candidate, Routing
 from leasing.kit.rows import convert, convert_all
-from schemas.end_of_life import CertificateCreate, DispositionCreate, InspectionCreate
-
-INSERT_INSPECTION = """
-INSERT INTO inspection (pack_id, inspected_on, grade, hazard, tested_capacity_mah, remarks,
-                        lessor_signatory, lessee_signatory)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-RETURNING id, pack_id, inspected_on, grade, hazard, tested_capacity_mah, remarks
-"""
-
-
-async def insert_inspection(tx: Connection, pack_id: UUID, data: InspectionCreate) -> Record:
-    row = await tx.fetchrow(
-        INSERT_INSPECTION,
-        pack_id,
-        data.inspected_on,
-        data.grade,
-        data.hazard,
-        data.tested_capacity_mah,
-        data.remarks,
-        data.lessor_signatory,
-        data.lessee_signatory,
-    )
-    assert row is not None
-    return row
-
-
-# The newest inspection since the pack came back last: an older one was of another lease.
-INSPECTION = """
-SELECT inspection.id, inspection.hazard, inspection.inspected_on
-  FROM inspection
- WHERE inspection.pack_id = $1
-   AND inspected_on >= (SELECT max(returned_on) FROM pack_return WHERE pack_id = $1)
- ORDER BY inspected_on DESC
- LIMIT 1
-"""
-
-
-async def newest_inspection(tx: Connection, pack_id: UUID) -> Record | None:
-    return await tx.fetchrow(INSPECTION, pack_id)
-
-
-INSERT_DISPOSITION = """
-INSERT INTO disposition (pack_id, inspection_id, decision, decided_on, reason)
-VALUES ($1, $2, $3, $4, $5)
-RETURNING id, pack_id, inspection_id, decision, decided_on, reason
-"""
-
-
-async def insert_disposition(
-    tx: Connection, pack_id: UUID, inspection_id: UUID, data: DispositionCreate
-) -> Record:
-    row = await tx.fetchrow(
-        INSERT_DISPOSITION, pack_id, inspection_id, data.decision, data.decided_on, data.reason
-    )
-    assert row is not None
-    return row
-
+from schemas.end_of_life import CertificateCreate
 
 # A pack waits where it stood last: the site of its newest return.
 CONDEMNED = """
@@ -88,7 +32,7 @@ SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.lo
           LIMIT 1) AS last_stay ON true
   JOIN site ON site.id = last_stay.site_id
  WHERE disposition.pack_id = $1
-   AND disposition.decision = 'recycle'
+   AND disposition.decision IN ('dismantle', 'recycle')
  ORDER BY disposition.decided_on DESC, disposition.id DESC
  LIMIT 1
 """

@@ -148,6 +148,7 @@ RETURNED = """
 SELECT returned_on AS on, tested_capacity_mah IS NOT NULL AS is_tested
   FROM pack_return
  WHERE pack_id = $1
+   AND reason <> 'burnt'
  ORDER BY returned_on
 """
 

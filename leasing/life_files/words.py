@@ -44,6 +44,7 @@ STATES: dict[str, tuple[str, str]] = {
     "leased": ("leased", "在租"),
     "returned": ("returned", "已退还"),
     "lost": ("lost", "遗失"),
+    "burnt": ("burnt", "烧毁"),
     "sold": ("sold", "已出售"),
     "condemned": ("condemned", "报废待处置"),
     "routed": ("routed to an outlet", "已指定网点"),

@@ -47,7 +47,13 @@ LEAST_UWH = 2_000_000_000
 SEES = {access: list(Access)[: place + 1] for place, access in enumerate(Access)}
 """Whoever may see more sees everything that others see."""
 
-WASTE = {PackState.CONDEMNED, PackState.ROUTED, PackState.HANDED_OVER, PackState.RECYCLED}
+WASTE = {
+    PackState.BURNT,
+    PackState.CONDEMNED,
+    PackState.ROUTED,
+    PackState.HANDED_OVER,
+    PackState.RECYCLED,
+}
 
 CHEMISTRIES = {
     Chemistry.NIMH: "Nickel Metal Hydride (NiMH)",

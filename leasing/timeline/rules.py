@@ -10,6 +10,8 @@ HELD_BY = {
     PackState.IN_STOCK: Holder.LESSOR,
     PackState.LEASED: Holder.LESSEE,
     PackState.LOST: Holder.NOBODY,
+    # What is left of it.
+    PackState.BURNT: Holder.LESSOR,
     PackState.SOLD: Holder.LESSEE,
     PackState.RETURNED: Holder.LESSOR,
     PackState.CONDEMNED: Holder.LESSOR,
@@ -55,6 +57,24 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "contract.amended": ("The contract was amended", "合同变更"),
     "contract.escalated": ("The rents of {lines} lines were adjusted", "{lines} 条租赁明细调租"),
     "contract.transferred": ("Another lessee took the contract over", "合同转让给新的承租方"),
+    "contract.return_ordered": (
+        "{packs} packs were ordered back",
+        "下达退租单,共 {packs} 个电池组",
+    ),
+    "contract.return_scheduled": (
+        "The return was planned for {planned_on}",
+        "退租安排在 {planned_on}",
+    ),
+    "contract.return_collected": (
+        "{returned} packs were picked up, {gone} were gone",
+        "上门取回 {returned} 个电池组,{gone} 个灭失",
+    ),
+    "contract.return_arrived": ("The packs of a return arrived", "退租电池组到货"),
+    "contract.return_settled": (
+        "The return was settled: {balance_amount} fen are left to pay",
+        "退租结算完成,应付余额 {balance_amount} 分",
+    ),
+    "contract.return_cancelled": ("The return order was given up", "取消退租单"),
     "line.accepted": (
         "A pack was handed over, tested at {tested_capacity_mah} Ah",
         "电池组交付验收,实测容量 {tested_capacity_mah} Ah",
@@ -72,6 +92,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "line.missing": ("The pack is missing", "电池组丢失"),
     "line.stolen": ("The pack was stolen", "电池组被盗"),
     "line.damaged": ("The pack was damaged", "电池组损坏"),
+    "line.burnt": ("The pack has burnt", "电池组烧毁"),
     "line.pack_found": ("The lost pack was found", "找回遗失的电池组"),
     "line.bought_out": ("The lessee bought the pack", "承租方留购电池组"),
     "line.ended": ("The line ended", "租赁明细终止"),
@@ -118,6 +139,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The returned pack was inspected: grade {grade}, {hazard}",
         "退回电池组检验:{grade} 级,{hazard}",
     ),
+    "pack.treated_for_transport": (
+        "The pack was treated after a failed transport check",
+        "运输检查不合格,处理后经双方认可",
+    ),
+    "pack.repair_decided": ("The pack is to be repaired", "决定维修电池组"),
+    "pack.repaired": ("The pack was repaired and is in stock", "电池组维修完成,重新入库"),
     "pack.reinstated": ("The pack was released for another lease", "电池组重新入库待租"),
     "pack.alarm_raised": (
         "An alarm was raised: {alarm}, {severity}",
@@ -195,6 +222,7 @@ CHINESE = {
     "damaged": "破损",
     "critical": "可能发生危险反应",
     "lost": "遗失",
+    "burnt": "烧毁",
     "automatic": "自动续租",
     "renewed": "续租",
 }

@@ -5,10 +5,9 @@ docs/traceability.md says the same for people who check it with other tools.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
-from leasing.kit.time import UTC
 from leasing.traceability.model import BadHead, Fault, Finding, Head, Newest, Written
 
 

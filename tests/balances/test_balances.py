@@ -20,8 +20,10 @@ from leasing.balances.model import Pack, Scope, Stay, Step
 from leasing.db.pool import Database, connect
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
+from leasing.life_files import words
 from leasing.traceability import store as traceability
 from schemas.balances import Fate
+from schemas.packs import PackState
 from tests import build
 from tests.build import Json, World
 from tests.passports.states import every_state
@@ -121,6 +123,19 @@ def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins,
         there = day.there.packs
 
 
+AFTER = "SELECT kind, custody_after(kind) AS state FROM unnest($1::text[]) AS kind"
+
+
+def test_the_database_s_own_table_of_states_says_the_same(database):
+    async def scenario(db: Database) -> None:
+        async with db.transaction() as tx:
+            rows = await tx.fetch(AFTER, list(words.KINDS))
+        found = {row["kind"]: row["state"] for row in rows if row["state"] is not None}
+        assert found == rules.STATE_AFTER
+
+    database(scenario)
+
+
 @hypothesis_settings(max_examples=100, deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=8), acquired=st.integers(0, DAYS - 1), day=st.integers(0, DAYS)
@@ -163,6 +178,11 @@ def test_a_day_that_was_broken_in_the_table_is_a_difference_with_its_pack(
     assert (found.kind, found.code) == ("custody", "P1")
     assert (found.from_on, found.to_on) == (one.from_on, one.to_on)
     assert sum(day.differing for day in made.days) == 1
+
+
+def test_every_state_of_a_pack_has_a_fate_and_words():
+    assert set(rules.FATES) == set(words.STATES) == set(PackState)
+    assert set(rules.STATE_AFTER.values()) == set(PackState)
 
 
 def test_a_pack_on_the_road_is_in_transit_until_it_arrives():
@@ -219,11 +239,11 @@ def test_packs_of_every_state_balance_for_parties_places_and_outlets(database):
             assert packs_by_fate(made) == {
                 "reused": 2,
                 "recycled": 1,
-                "stored": 5,
+                "stored": 6,
                 "in_transit": 0,
                 "lost": 1,
             }
-            assert made["retired"] == {"packs": 9, "kg": 9 * 46, "kwh": 9 * 5.12}
+            assert made["retired"] == {"packs": 10, "kg": 10 * 46, "kwh": pytest.approx(51.2)}
             outlet = (await world.staff.get("/v1/outlets"))["items"][0]
             at_outlet = await balance_of(world, outlet_id=outlet["id"])
             assert at_outlet["balances"], at_outlet["differences"]
@@ -233,16 +253,16 @@ def test_packs_of_every_state_balance_for_parties_places_and_outlets(database):
             )
             mine = await balance_of(world, party_id=lessor["id"])
             assert mine["balances"]
-            assert mine["retired"]["packs"] == 9
+            assert mine["retired"]["packs"] == 10
             recycler = await balance_of(world, party_id=outlet["recycler_id"])
             assert recycler["balances"]
             assert recycler["retired"]["packs"] == 3  # routed to it, handed over, recycled
-            for adcode, packs in (("410000", 9), ("410100", 9), ("110100", 0)):
+            for adcode, packs in (("410000", 10), ("410100", 10), ("110100", 0)):
                 placed = await balance_of(world, adcode=adcode)
                 assert placed["balances"]
                 assert placed["retired"]["packs"] == packs
             early = await balance_of(world, to_on="2026-01-12")
-            assert packs_by_fate(early) | {"reused": 8, "stored": 1} == packs_by_fate(early)
+            assert packs_by_fate(early) | {"reused": 9, "stored": 1} == packs_by_fate(early)
 
     database(scenario)
 
@@ -292,6 +312,8 @@ LOOSE = [
     "pack.sold",
     "waste.declared",
     "pack.reinstated",
+    "pack.repaired",
+    "pack.burnt",
 ]
 """Steps whose custody the database can note without a lease or a routing."""
 
@@ -393,7 +415,7 @@ def test_the_command_prints_the_balance_and_ends_with_1_when_it_differs(
     done = command()
     assert done.exit_code == 0, done.output
     rows = {line.split("│")[1].strip(): line for line in done.output.splitlines() if "│" in line}
-    assert [cell.strip() for cell in rows["retired"].split("│")[2:5]] == ["9", "414", "46.1"]
+    assert [cell.strip() for cell in rows["retired"].split("│")[2:5]] == ["10", "460", "51.2"]
     assert rows["reused"].split("│")[2].strip() == "2"
     made = msgspec.json.decode(command("--json", "--adcode", "110000").output)
     assert made["retired"]["packs"] == 0

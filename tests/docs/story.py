@@ -51,6 +51,7 @@ from tests.docs import (
     message_chapters,
     money_chapters,
     passport_chapters,
+    return_chapters,
     side_chapters,
     tariff_chapters,
     tour,
@@ -102,6 +103,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.a_check_discharge(teller, staff)
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
+    await return_chapters.a_return(teller, staff, customer, parties["customer"])
     await passport_chapters.a_passport(teller, staff, packs["fresh"])
     await passport_chapters.a_whole_life(teller, staff, packs["worn"])
     return teller.finished()

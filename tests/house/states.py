@@ -13,6 +13,7 @@ from leasing.billing import model as billing
 from leasing.contracts import model as contracts
 from leasing.einvoices import model as einvoices
 from leasing.maintenance import model as maintenance
+from leasing.returns import model as returns
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 
@@ -30,6 +31,7 @@ def page() -> str:
         table("Pack 电池包", batteries.NEXT_STATES),
         table("Alarm 告警", alarms.NEXT_STATES),
         table("Work order 作业工单", maintenance.NEXT_STATES),
+        table("Return order 退租单", returns.NEXT_STATES),
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),

@@ -189,7 +189,7 @@ async def every_state(world: World) -> dict[str, Json]:
     found: dict[str, Json] = {"in_stock": await build.pack(world)}
     lessee = await build.customer(world)
     place = await build.site(world, lessee["id"])
-    names = ("leased", "returned", "condemned", "routed", "handed_over", "recycled", "sold", "lost")
+    names = ("leased", *WAY, "sold", "lost", "burnt")
     terms = [build.line_terms(place["id"], slot=slot) for slot in range(1, len(names) + 1)]
     _, lines = await build.active_contract(world, lessee["id"], terms, buy_out=FOR_SALE)
     for name, line in zip(names, lines, strict=True):
@@ -214,6 +214,9 @@ async def befall(world: World, state: str, line: str, pack_id: str) -> None:
     elif state == "lost":
         stolen = {"kind": "stolen", "happened_on": ON, "description": "door forced"}
         await staff.post(f"{line}/incidents", stolen)
+    elif state == "burnt":
+        fire = {"kind": "burnt", "happened_on": ON, "description": "lightning"}
+        await staff.post(f"{line}/incidents", fire)
     elif state in WAY:
         await go(world, WAY.index(state), line, pack_id)
 

@@ -120,8 +120,8 @@ def test_records_of_one_pack_in_one_batch_follow_one_another(database):
 
 INSERT = """
 INSERT INTO trace_record (pack_id, sequence, kind, happened_on, data, actor, recorded_at,
-                          corrects_id, hash)
-VALUES ($1, $2, $3, '2026-06-15', '{}', $4, now(), $5, $6)
+                          corrects_id, hash, previous_hash)
+VALUES ($1, $2, $3, '2026-06-15', '{}', $4, now(), $5, $6, $6)
 """
 
 
@@ -132,9 +132,10 @@ def test_the_table_refuses_gaps_forged_hashes_and_corrections_of_another_pack(da
         async with db.transaction() as tx:
             first = await tx.fetchval("SELECT id FROM trace_record WHERE pack_id = $1", one)
             for row, why in [
-                ((one, 3, "pack.failed", "x", None, None), "trace_record_gapless"),
-                ((one, 1, "pack.failed", "x", None, None), "trace_record_gapless"),
+                ((one, 3, "pack.failed", "x", None, bytes(32)), "trace_record_linked"),
                 ((one, 2, "pack.failed", "x", None, bytes(32)), "trace_record_linked"),
+                ((one, 1, "pack.failed", "x", None, bytes(32)), "trace_record_first"),
+                ((one, 2, "pack.failed", "x", None, bytes(31)), "trace_record_hash"),
                 ((one, 2, "pack.failed", "x\ndata {}", None, None), "trace_record_one_line"),
                 ((one, 2, "pack.failed", "x", first, None), "trace_record_correction"),
                 ((one, 2, "record.corrected", "x", None, None), "trace_record_correction"),

@@ -65,17 +65,27 @@ async def head_text(db: Database) -> tuple[Head, str]:
     return head, "".join(text)
 
 
+# What the table's own function reckons, which is at hand for whoever rules the database.
+REHASHED = """
+CREATE OR REPLACE FUNCTION pg_temp.rehashed(step trace_record) RETURNS bytea
+LANGUAGE sql STABLE AS $$
+  SELECT trace_hash(step.previous_hash, step.id, step.pack_id, step.sequence, step.kind,
+                    step.happened_on, step.adcode, step.party_id, step.corrects_id, step.actor,
+                    step.recorded_at, step.data)
+$$
+"""
+
+
 async def behind_our_back(db: Database, *statements: str, **values: Any) -> None:
     """As a superuser without triggers, keys and checks of ours."""
     async with db.transaction() as tx:
         await tx.execute("SET LOCAL session_replication_role = replica")
-        await tx.execute("ALTER TABLE trace_record DISABLE TRIGGER trace_record_linked")
+        await tx.execute(REHASHED)
         for statement in statements:
             filled = statement
             for name, value in values.items():
                 filled = filled.replace(f"{{{name}}}", str(value))
             await tx.execute(filled)
-        await tx.execute("ALTER TABLE trace_record ENABLE ALWAYS TRIGGER trace_record_linked")
 
 
 async def check(db: Database, head: str | None = None, **arguments: Any) -> list[Finding]:
@@ -146,7 +156,7 @@ CHANGED_ALONE: dict[str, tuple[str, list[tuple[Fault, int]]]] = {
     ),
     "one record hashed anew after a change": (
         """UPDATE trace_record SET actor = 'nobody' WHERE pack_id = '{pack}' AND sequence = 4;
-           UPDATE trace_record SET hash = trace_hash(trace_record)
+           UPDATE trace_record SET hash = pg_temp.rehashed(trace_record)
             WHERE pack_id = '{pack}' AND sequence = 4""",
         [(Fault.UNLINKED, 5)],
     ),
@@ -188,7 +198,7 @@ CHANGED_ALONE: dict[str, tuple[str, list[tuple[Fault, int]]]] = {
                                      recorded_at, previous_hash, hash)
            SELECT pack_id, 4, kind, happened_on, data, actor, recorded_at, hash, hash
              FROM trace_record WHERE pack_id = '{pack}' AND sequence = 3;
-           UPDATE trace_record SET hash = trace_hash(trace_record)
+           UPDATE trace_record SET hash = pg_temp.rehashed(trace_record)
             WHERE pack_id = '{pack}' AND sequence = 4""",
         [(Fault.UNLINKED, 5), *[(Fault.CHANGED, n) for n in (5, 6, 7)]],
     ),
@@ -229,7 +239,6 @@ def test_two_records_under_one_number_are_found_where_no_key_keeps_them_apart(da
         async with db.transaction() as tx:
             await tx.execute(
                 "ALTER TABLE trace_record DROP CONSTRAINT trace_record_in_sequence;"
-                "ALTER TABLE trace_record DISABLE TRIGGER trace_record_linked;"
                 "INSERT INTO trace_record (pack_id, sequence, kind, happened_on, data, actor,"
                 " recorded_at, previous_hash, hash)"
                 " SELECT pack_id, sequence, kind, happened_on, data, actor, recorded_at,"
@@ -254,7 +263,7 @@ DECLARE
 BEGIN
   FOR step IN SELECT * FROM trace_record WHERE pack_id = '{pack}' ORDER BY sequence LOOP
     step.previous_hash := before;
-    step.hash := trace_hash(step);
+    step.hash := pg_temp.rehashed(step);
     UPDATE trace_record SET previous_hash = before, hash = step.hash WHERE id = step.id;
     before := step.hash;
   END LOOP;

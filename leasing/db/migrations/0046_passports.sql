@@ -85,8 +85,7 @@ BEGIN
     'party', 'site', 'outlet', 'qualification', 'prefecture', 'clock',
     'pack', 'pack_code', 'pack_origin', 'part', 'part_stay',
     'trace_record', 'custody', 'acceptance', 'placement', 'pack_return', 'incident',
-    'inspection', 'disposition', 'routing', 'recycling_certificate',
-    'capacity_test', 'health_check', 'pack_telemetry', 'lease_line'
+    'recycling_certificate', 'capacity_test', 'health_check', 'pack_telemetry', 'lease_line'
   ] LOOP
     IF (SELECT relrowsecurity FROM pg_class
          WHERE relname = name AND relnamespace = current_schema()::regnamespace) THEN
@@ -102,3 +101,16 @@ CREATE POLICY attachment_regulator ON attachment FOR SELECT TO leasing_regulator
   USING (EXISTS (SELECT FROM pack WHERE pack.id = subject_id));
 GRANT SELECT (id, subject_id, sha256, media_type, size_bytes, filename, added_at, removed_at)
   ON attachment TO leasing_regulator;
+
+-- Why a pack went one way and not another may be told in money, so of these only some columns.
+CREATE POLICY inspection_regulator ON inspection FOR SELECT TO leasing_regulator USING (true);
+GRANT SELECT (id, pack_id, inspected_on, grade, hazard, tested_capacity_mah, remarks,
+              lessor_signatory, lessee_signatory)
+  ON inspection TO leasing_regulator;
+CREATE POLICY disposition_regulator ON disposition FOR SELECT TO leasing_regulator USING (true);
+GRANT SELECT (id, pack_id, inspection_id, decision, decided_on, reason)
+  ON disposition TO leasing_regulator;
+CREATE POLICY routing_regulator ON routing FOR SELECT TO leasing_regulator USING (true);
+GRANT SELECT (id, pack_id, outlet_id, recycler_id, state, mass_kg, distance_m, hand_over_on,
+              handed_over_on, recycled_on, released_on, release_reason)
+  ON routing TO leasing_regulator;
