@@ -133,7 +133,11 @@ async def forms(staff: Voice, pack: str, on: date) -> None:
         ],
         "transport_checks": [
             {"code": "leaks", "zh": "是否泄漏?", "en": "Does it leak?"},
-            {"code": "opened", "zh": "是否有无记录的拆解?", "en": "Was it opened without a record?"},
+            {
+                "code": "opened",
+                "zh": "是否有无记录的拆解?",
+                "en": "Was it opened, unrecorded?",
+            },
         ],
     }
     await staff.post("a sheet of our own for a model", "/v1/inspection-forms", form)

@@ -424,7 +424,7 @@ SELECT relation.relname AS "table", attribute.attname AS "column",
  ORDER BY 1, 2
 """
 LOOSE = {"trace_record.data", "health_check.evidence", "passport_declaration.data"}
-"""Columns of any shape that a regulator reads. What stands in records, a test of its own looks at."""
+"""Columns of any shape that a regulator reads. What stands in records another test looks at."""
 MONEY = ("amount", "price", "rent", "fee", "currency", "cny", "vat", "digest", "private", "secret")
 
 
