@@ -19,6 +19,7 @@ from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_outlets import outlets
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
 from jobs.cli_trace import trace
@@ -56,6 +57,7 @@ main.add_command(routing)
 main.add_command(trace)
 main.add_command(readings)
 trace.add_command(balance)
+main.add_command(outlets)
 
 
 @main.command()
@@ -277,6 +279,7 @@ run_group.add_command(runs_job("einvoices", "Send e-invoices and read the answer
 run_group.add_command(runs_job("health", "Check the packs that are due."))
 run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
 run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
+run_group.add_command(runs_job("recyclers", "Limits, listings and notices that are due."))
 run_group.add_command(runs_job("duties", "Order tests that are asked for; find outages."))
 run_group.add_command(runs_job("tests", "Plan the check discharges that are due."))
 run_group.add_command(runs_job("telemetry", "Put readings together, and sum them up."))

@@ -10,6 +10,7 @@ from jobs import (
     housekeeping,
     maintenance,
     receivables,
+    recyclers,
     telemetry,
     trace,
 )
@@ -26,6 +27,7 @@ JOBS: dict[str, Job] = {
     "housekeeping": housekeeping.run,
     "interest": receivables.accrue,
     "receivables": receivables.run,
+    "recyclers": recyclers.run,
     "telemetry": telemetry.run,
     "tests": maintenance.schedule,
     "trace": trace.run,

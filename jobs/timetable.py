@@ -18,6 +18,8 @@ from leasing.kit.time import CIVIL_ZONE
 TIMETABLE: dict[str, CronTrigger] = {
     # What holds on a day is settled before anything of that day is looked at.
     "contracts": CronTrigger(hour=0, minute=30, timezone=CIVIL_ZONE),
+    # Before anybody looks for a way to a recycler.
+    "recyclers": CronTrigger(hour=0, minute=45, timezone=CIVIL_ZONE),
     # After the last readings of the day had time to arrive; before billing, which may depend on it.
     "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
     # What follows from the checks; billing credits it.

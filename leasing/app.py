@@ -22,17 +22,22 @@ from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
 from leasing.billing import model as billing_model
+from leasing.consignments import api as consignments
+from leasing.consignments import model as consignments_model
 from leasing.contracts import api as contracts
 from leasing.contracts import batch_api, lines_api
 from leasing.contracts import model as contracts_model
 from leasing.db import clock
 from leasing.db.pool import Database
+from leasing.deals import api as deals
+from leasing.deals import model as deals_model
 from leasing.documents import api as documents
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
+from leasing.end_of_life import recovery_api
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -56,6 +61,7 @@ from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
+from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
 from leasing.passports import api as passports
@@ -65,6 +71,8 @@ from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
 from leasing.receivables import model as receivables_model
 from leasing.receivables import terms_api
+from leasing.recyclers import api as recyclers
+from leasing.recyclers import model as recyclers_model
 from leasing.returns import api as returns
 from leasing.returns import model as returns_model
 from leasing.sheets import api as sheets
@@ -82,6 +90,8 @@ from leasing.traceability import api as traceability
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
     **parties_model.CONSTRAINTS,
+    **outlets_model.CONSTRAINTS,
+    **recyclers_model.CONSTRAINTS,
     **sites_service.CONSTRAINTS,
     **sites_devices.CONSTRAINTS,
     **batteries_model.CONSTRAINTS,
@@ -97,12 +107,15 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **returns_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
     **passports_model.CONSTRAINTS,
+    **consignments_model.CONSTRAINTS,
+    **deals_model.CONSTRAINTS,
 }
 
 HANDLERS = [
     *system.HANDLERS,
     *parties.HANDLERS,
     *outlets.HANDLERS,
+    *recyclers.HANDLERS,
     *batteries.HANDLERS,
     *traceability.HANDLERS,
     *sites.HANDLERS,
@@ -130,6 +143,9 @@ HANDLERS = [
     *quotes.HANDLERS,
     *returns.HANDLERS,
     *end_of_life.HANDLERS,
+    *recovery_api.HANDLERS,
+    *consignments.HANDLERS,
+    *deals.HANDLERS,
     *timeline.HANDLERS,
     *passports.HANDLERS,
     *balances.HANDLERS,

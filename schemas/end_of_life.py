@@ -62,4 +62,5 @@ class CertificateView(Outgoing, frozen=True):
     lithium_percent: Decimal
     nickel_cobalt_manganese_percent: Decimal | None
     below_floor: bool
-    """A recovery rate is below the floor of the 2024 conditions (Li 90 %, Ni/Co/Mn 98 %)."""
+    """A recovery rate is below the floor of China that held on that day (since 2025: Li 90 %,
+    Ni/Co/Mn 98 %); `GET /v1/recovery-floors` has them all."""

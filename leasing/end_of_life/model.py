@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from leasing.kit.errors import Conflict, NotFound
+from leasing.kit.errors import Conflict, Invalid, NotFound
 from schemas.outlets import Hazard, OutletKind
 
 
@@ -84,9 +84,53 @@ class RecycledBeforeHandOver(Conflict):
     title = "A pack is recycled after it was handed over"
 
 
+class BadBatch(Invalid):
+    code = "bad_batch"
+    title = "These packs are no batch"
+
+
+class BadRecovery(Invalid):
+    code = "bad_recovery"
+    title = "The figures of the certificate contradict each other"
+
+
+class NoSuchBatch(NotFound):
+    code = "recovery_batch_not_found"
+    title = "There is no such batch"
+
+
+class BatchInState(Conflict):
+    code = "recovery_batch_state"
+    title = "The batch is in another state"
+
+
+class BatchNumberTaken(Conflict):
+    code = "recovery_batch_number_taken"
+    title = "The recycler has another batch with this number"
+
+
+class InAnotherBatch(Conflict):
+    code = "in_another_batch"
+    title = "A pack is treated in one batch"
+
+
+class CertificateFinal(Conflict):
+    code = "certificate_final"
+    title = "A certificate is not changed"
+
+
+class Consigned(Conflict):
+    code = "routing_consigned"
+    title = "The pack is in a consignment, and goes with it"
+
+
 CONSTRAINTS = {
     "outlet_store_limit": OutletFull,
-    "recycling_certificate_number_once": CertificateNumberTaken,
+    "recovery_certificate_number_once": CertificateNumberTaken,
+    "recovery_batch_number_once": BatchNumberTaken,
+    "recovery_batch_pack_once": InAnotherBatch,
+    "recovery_certificate_is_final": CertificateFinal,
+    "routing_consigned": Consigned,
     "routing_recycled_after_hand_over": RecycledBeforeHandOver,
 }
 

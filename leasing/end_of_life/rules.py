@@ -7,7 +7,6 @@ permit are all valid on the day of hand-over (Order No. 73, Art. 18 and 19). The
 
 from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
 
 from leasing.end_of_life.model import Candidate, Load, Ranked
 from leasing.regions.model import distance_km
@@ -19,10 +18,6 @@ REQUIRED = (
     QualificationKind.EIA,
     QualificationKind.DISCHARGE_PERMIT,
 )
-
-LITHIUM_FLOOR_PERCENT = Decimal(90)
-NICKEL_COBALT_MANGANESE_FLOOR_PERCENT = Decimal(98)
-"""Floors of recovery under the 2024 industry conditions (MIIT 2024 No. 42)."""
 
 
 def reasons_against(load: Load, outlet: Candidate) -> list[str]:
@@ -78,10 +73,3 @@ def explain(ranked: list[Ranked], chosen: int) -> dict[str, object]:
         "runner_up": following
         and {"outlet": following.outlet.code, "distance_m": following.distance_m},
     }
-
-
-def below_floor(lithium_percent: Decimal, ncm_percent: Decimal | None) -> bool:
-    """Whether a recycler reports less recovered than the conditions ask for."""
-    return lithium_percent < LITHIUM_FLOOR_PERCENT or (
-        ncm_percent is not None and ncm_percent < NICKEL_COBALT_MANGANESE_FLOOR_PERCENT
-    )

@@ -1,11 +1,12 @@
 """End of life: route, hand over, certify."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
 from leasing.batteries import service as batteries
 from leasing.db.pool import Connection
-from leasing.end_of_life import rules, store
+from leasing.end_of_life import recovery, recovery_store, rules, store
 from leasing.end_of_life.model import (
     Candidate,
     Load,
@@ -14,6 +15,7 @@ from leasing.end_of_life.model import (
     NotDecided,
     OutletNotQualified,
     Ranked,
+    RecycledBeforeHandOver,
     Routing,
     RoutingState,
 )
@@ -34,6 +36,12 @@ from schemas.end_of_life import (
 from schemas.end_of_life import RoutingState as State
 from schemas.outlets import Hazard
 from schemas.packs import PackState
+from schemas.recovery import (
+    Metal,
+    MetalRecovery,
+    RecoveryBatchCreate,
+    RecoveryCertificateCreate,
+)
 
 REQUIRED = [str(kind) for kind in rules.REQUIRED]
 
@@ -132,10 +140,17 @@ async def lock_routing(tx: Connection, routing_id: UUID, state: State) -> Routin
 
 
 async def hand_over(
-    tx: Connection, routing_id: UUID, on: date, *, by: str, now: datetime
+    tx: Connection,
+    routing_id: UUID,
+    on: date,
+    *,
+    by: str,
+    now: datetime,
+    consigned: dict[str, object] | None = None,
 ) -> RoutingView:
     """Hand a pack over at its outlet. The recycler's qualification is asked again, on this
-    very day: raises `OutletNotQualified` when it was lost since the choice."""
+    very day: raises `OutletNotQualified` when it was lost since the choice. `consigned` tells of
+    the lot that brought it: its room was kept among what is in transit then."""
     refuse_future(on, civil_date(now), "handed_over_on")
     routing = await lock_routing(tx, routing_id, State.RESERVED)
     missing = await store.lacking(tx, routing.recycler_id, on, REQUIRED)
@@ -148,10 +163,13 @@ async def hand_over(
     pack = await batteries.lock(tx, routing.pack_id)
     await batteries.move(tx, pack, PackState.HANDED_OVER)
     await store.hand_over(tx, routing_id, on)
-    await store.move_mass(
-        tx, routing.outlet_id, reserved_kg=-routing.mass_kg, stock_kg=routing.mass_kg
-    )
-    facts: dict[str, object] = {"routing_id": routing_id, "mass_kg": routing.mass_kg}
+    left = {"reserved_kg" if consigned is None else "in_transit_kg": -routing.mass_kg}
+    await store.move_mass(tx, routing.outlet_id, stock_kg=routing.mass_kg, **left)
+    facts: dict[str, object] = {
+        "routing_id": routing_id,
+        "mass_kg": routing.mass_kg,
+        **(consigned or {}),
+    }
     steps = [
         Step(pack.id, kind, on, facts, routing.adcode, routing.recycler_id)
         for kind in ("waste.outbound", "waste.inbound")
@@ -185,28 +203,37 @@ async def release(
 async def certify(
     tx: Connection, routing_id: UUID, data: CertificateCreate, *, by: str, now: datetime
 ) -> CertificateView:
-    """Record the recycler's certificate: the pack is no more, the outlet has its room back."""
+    """Record the recycler's certificate of a single pack: a batch of one. The pack is no more, the
+    outlet has its room back."""
     refuse_future(data.recycled_on, civil_date(now), "recycled_on")
     routing = await lock_routing(tx, routing_id, State.HANDED_OVER)
-    pack = await batteries.lock(tx, routing.pack_id)
-    await batteries.move(tx, pack, PackState.RECYCLED, recycled_on=data.recycled_on)
-    await store.recycle(tx, routing_id, data.recycled_on)
-    await store.move_mass(tx, routing.outlet_id, stock_kg=-routing.mass_kg)
-    row = dict(await store.insert_certificate(tx, routing, data))
-    facts: dict[str, object] = {
-        "routing_id": routing_id,
-        "certificate": data.number,
-        "lithium_percent": data.lithium_percent,
-        "nickel_cobalt_manganese_percent": data.nickel_cobalt_manganese_percent,
-    }
-    step = Step(
-        pack.id, "recycle.completed", data.recycled_on, facts, routing.adcode, routing.recycler_id
+    locked = await recovery_store.lock_routings(tx, [routing_id])
+    (handed_over_on,) = [row["handed_over_on"] for row in locked]
+    if data.recycled_on < handed_over_on:
+        raise RecycledBeforeHandOver(f"it was handed over on {handed_over_on}")
+    alone = RecoveryBatchCreate(
+        number=f"R-{routing_id}",
+        received_on=handed_over_on,
+        mass_in_kg=str(routing.mass_kg),
+        routing_ids=[routing_id],
     )
-    await traceability.record(tx, [step], by=by, now=now)
-    told = {**facts, "on": data.recycled_on}
-    recycled = Event("routing", routing_id, "routing.recycled", told)
-    await events.append(tx, [recycled], actor=by, now=now)
-    row["below_floor"] = rules.below_floor(
-        row["lithium_percent"], row["nickel_cobalt_manganese_percent"]
+    batch_id = await recovery.insert(tx, locked, alone, by=by, now=now)
+    batch = await recovery_store.lock_batch(tx, batch_id)
+    assert batch is not None
+    ncm = data.nickel_cobalt_manganese_percent
+    metals = [MetalRecovery(metal=Metal.LI, percent=data.lithium_percent)]
+    if ncm is not None:
+        metals.append(MetalRecovery(metal=Metal.NICKEL_COBALT_MANGANESE, percent=ncm))
+    certificate = RecoveryCertificateCreate(
+        number=data.number, recycled_on=data.recycled_on, metals=metals
     )
-    return convert(row, CertificateView)
+    certified = await recovery.finish(tx, batch, locked, certificate, by=by, now=now)
+    return CertificateView(
+        routing_id=routing_id,
+        number=data.number,
+        recycler_id=routing.recycler_id,
+        recycled_on=data.recycled_on,
+        lithium_percent=Decimal(data.lithium_percent),
+        nickel_cobalt_manganese_percent=None if ncm is None else Decimal(ncm),
+        below_floor=bool(certified.is_below_floor),
+    )

@@ -1,7 +1,6 @@
 """End of life in the database."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
@@ -9,7 +8,6 @@ from asyncpg import Record
 from leasing.db.pool import Connection
 from leasing.end_of_life.model import Candidate, Routing
 from leasing.kit.rows import convert, convert_all
-from schemas.end_of_life import CertificateCreate
 
 # A pack waits where it stood last: the site of its newest return.
 CONDEMNED = """
@@ -71,6 +69,8 @@ SELECT outlet.id,
        lacking.missing
   FROM outlet
   JOIN lacking ON lacking.id = outlet.recycler_id
+ WHERE outlet.closed_from IS NULL
+    OR outlet.closed_from > $1::date
 """
 
 
@@ -111,16 +111,22 @@ async def reserve(tx: Connection, outlet_id: UUID, mass_kg: int) -> bool:
 MOVE_MASS = """
 UPDATE outlet
    SET reserved_kg = reserved_kg + $2,
-       stock_kg = stock_kg + $3
+       stock_kg = stock_kg + $3,
+       in_transit_kg = in_transit_kg + $4
  WHERE id = $1
 """
 
 
 async def move_mass(
-    tx: Connection, outlet_id: UUID, *, reserved_kg: int = 0, stock_kg: int = 0
+    tx: Connection,
+    outlet_id: UUID,
+    *,
+    reserved_kg: int = 0,
+    stock_kg: int = 0,
+    in_transit_kg: int = 0,
 ) -> None:
-    """Change what an outlet has reserved and in stock, by differences."""
-    await tx.execute(MOVE_MASS, outlet_id, reserved_kg, stock_kg)
+    """Change what an outlet has reserved, in stock and on the way to it, by differences."""
+    await tx.execute(MOVE_MASS, outlet_id, reserved_kg, stock_kg, in_transit_kg)
 
 
 INSERT_ROUTING = """
@@ -250,28 +256,3 @@ async def release(tx: Connection, routing_id: UUID, on: date, reason: str) -> No
 
 async def recycle(tx: Connection, routing_id: UUID, on: date) -> None:
     await tx.execute(RECYCLE, routing_id, on)
-
-
-INSERT_CERTIFICATE = """
-INSERT INTO recycling_certificate
-       (routing_id, number, recycler_id, recycled_on, lithium_percent,
-        nickel_cobalt_manganese_percent)
-VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING routing_id, number, recycler_id, recycled_on, lithium_percent,
-          nickel_cobalt_manganese_percent
-"""
-
-
-async def insert_certificate(tx: Connection, routing: Routing, data: CertificateCreate) -> Record:
-    ncm = data.nickel_cobalt_manganese_percent
-    row = await tx.fetchrow(
-        INSERT_CERTIFICATE,
-        routing.id,
-        data.number,
-        routing.recycler_id,
-        data.recycled_on,
-        Decimal(data.lithium_percent),
-        None if ncm is None else Decimal(ncm),
-    )
-    assert row is not None
-    return row

@@ -46,6 +46,8 @@ WITH_CUSTOMERS = STAFF | {Role.CUSTOMER}
 """Who may write where a customer may, too."""
 RECYCLERS = READERS | {Role.RECYCLER}
 REGULATORS = READERS | {Role.REGULATOR}
+WITH_RECYCLERS = STAFF | {Role.RECYCLER}
+"""Who may write where a recycler may, too."""
 
 REPEATABLE = frozenset({"POST"})
 """Methods that take an `Idempotency-Key`."""

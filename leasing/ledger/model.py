@@ -26,6 +26,7 @@ SOURCE_PATHS = {
     "invoice": "/v1/invoices/{}",
     "lease": "/v1/contracts/{}/lease-schedule",
     "return_order": "/v1/return-orders/{}",
+    "deal": "/v1/deals/{}",
 }
 """Where sources are read, by kind."""
 

@@ -108,7 +108,7 @@ async def life_file(
 
 
 @get(
-    "/outlets/{outlet_id:uuid}/register",
+    "/registers/{outlet_id:uuid}",
     opt={"access": REGULATORS},
     responses=when_reading(404),
     operation_class=GivesRegister,
@@ -121,9 +121,10 @@ async def register(
     file_format: Annotated[RegisterFormat, QueryParameter(name="format")] = RegisterFormat.JSON,
     language: FromQuery[DocumentLanguage] = DocumentLanguage.EN,
 ) -> Response[bytes]:
-    """The register of an outlet (回收台账) for a period: what came in and what went out, with code,
-    source, VIN, kind, quantity, mass and destination. `to_on` is the first day after the period.
-    Entries come from records that nobody can delete, and are kept three years at the least."""
+    """The register of an outlet (回收台账) as an inspector reads it: what came in and what went out
+    in a period, with code, source, VIN, kind, quantity, mass and destination. `to_on` is the first
+    day after it. Unlike the outlet's own it names whom packs came from. Entries come from records
+    that nobody can delete, and are kept three years at the least."""
     made = await service.register(tx, outlet_id, from_on, to_on)
     name = f"register-{made.outlet_code}-{from_on}"
     if file_format is RegisterFormat.CSV:

@@ -44,7 +44,7 @@ OnDay = Annotated[date | None, QueryParameter(description="Today if not given.")
 # Orders
 
 
-@post("/return-orders", responses=when_posting())
+@post("/return-orders", responses=when_posting(404))
 async def order_return(
     tx: Tx, caller: By, now: Now, data: JSONBody[ReturnOrderCreate]
 ) -> ReturnOrderView:
@@ -161,7 +161,8 @@ async def enter_inspection_form(
 async def list_inspection_forms(
     tx: Tx, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[InspectionFormView]:
-    """Forms that were entered; where none is valid the default holds."""
+    """Forms that were entered; where none is valid the default holds. A customer sees those that
+    its packs were inspected by."""
     rows = await store.forms_after(tx, after_id(cursor), limit + 1)
     return page_by_id(rows, limit)
 

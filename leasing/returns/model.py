@@ -34,6 +34,7 @@ class Found(msgspec.Struct, frozen=True):
     rated_capacity_mah: int
     rated_voltage_mv: int
     tested_capacity_mah: int | None
+    quarantined: bool
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -172,6 +173,11 @@ class SettledAlready(Conflict):
 class RentNotKnown(Conflict):
     code = "rent_not_known"
     title = "The last rent rests on something that nobody entered"
+
+
+class RecordsContradict(Conflict):
+    code = "records_contradict"
+    title = "The records of a pack contradict its stay in a line, so that its rent is not settled"
 
 
 class NotSettled(NotFound):

@@ -149,6 +149,7 @@ DEFAULT_BANDS = {
 """Where nothing was entered for a use and a day."""
 
 HAZARD_RULE = "ADR SP 376, and the lessor's own rule: what is damaged is not leased"
+QUARANTINE_RULE = "the lessor's own rule: what is in quarantine is not handed over"
 BURNT_RULE = "the lessor's own rule: what has burnt is waste"
 
 
@@ -232,6 +233,15 @@ def against_release(pack: Found, band: Band, given: Assumptions, on: date) -> li
                 en=f"retired traction batteries may not be used as {given.permitted_use}",
                 zh="退役动力电池不得用于该领域(如电动自行车)",
                 rule=closed.rule,
+            )
+        )
+    if pack.quarantined:
+        reasons.append(
+            OptionReason(
+                code="QUARANTINED",
+                en="the pack is in quarantine until it is released after an inspection",
+                zh="电池包处于隔离状态",
+                rule=QUARANTINE_RULE,
             )
         )
     if pack.hazard is not Hazard.INTACT:
@@ -323,17 +333,17 @@ def scrap_parts(pack: Found, offer: Offer | None) -> Parts:
 
 
 LADDER = (Decision.RELEASE, Decision.RECYCLE, Decision.DISMANTLE, Decision.REPAIR)
-"""What is proposed while money is not known: use before recycling, and no repair that nobody
-priced. Also the order among equals."""
+"""The order among equals: use before recycling, and no repair that is worth no more than none."""
 
 
 def proposal(found: Sequence[DispositionOption]) -> tuple[Decision, str]:
-    """The admissible option that is worth most, if all that may be used again are priced; else
-    the first of the ladder. Recycling is always admissible, so there is one."""
-    open_ = [one for one in found if one.admissible]
-    ranked = sorted(open_, key=lambda one: LADDER.index(one.decision))
-    first = ranked[0]
-    if first.amount is None:
-        return first.decision, "use comes before recycling, and not every way has a price"
-    best = max(ranked, key=lambda one: one.amount if one.amount is not None else -(10**18))
-    return best.decision, "worth most of what is admissible and has a price"
+    """Another lease while nobody priced it; else the admissible way that is worth most. Waste that
+    nobody offers anything for counts as nothing, and a repair that nobody priced is not proposed.
+    Recycling is always admissible, so there is one."""
+    open_ = {one.decision: one.amount for one in found if one.admissible}
+    if Decision.RELEASE in open_ and open_[Decision.RELEASE] is None:
+        return Decision.RELEASE, "use comes before recycling, and another lease has no price yet"
+    if open_.get(Decision.REPAIR, 0) is None:
+        del open_[Decision.REPAIR]
+    best = max(LADDER, key=lambda one: (one in open_, open_.get(one) or 0, -LADDER.index(one)))
+    return best, "worth most of what is admissible; waste without an offer counts as nothing"

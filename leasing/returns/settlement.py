@@ -37,7 +37,13 @@ from leasing.pricing.plans import MissingFact
 from leasing.receivables import deposits
 from leasing.receivables import service as receivables
 from leasing.returns import orders, orders_store, settlement_store
-from leasing.returns.model import BadSettlement, NotSettled, OrderStateWrong, RentNotKnown
+from leasing.returns.model import (
+    BadSettlement,
+    NotSettled,
+    OrderStateWrong,
+    RecordsContradict,
+    RentNotKnown,
+)
 from leasing.returns.settlement_store import Capacity
 from schemas.contracts import NoBuyOut
 from schemas.receivables import (
@@ -251,8 +257,11 @@ async def bill(
     now: datetime,
 ) -> UUID | None:
     """Charge the lines of an order the rent up to a day and their fees, on an invoice of their own.
-    None when nothing is owed. Raises `RentNotKnown`."""
+    None when nothing is owed. Raises `RecordsContradict`, `RentNotKnown`."""
     line_ids = [item.line_id for item in order.items]
+    contradicted = await settlement_store.contradicted(tx, line_ids)
+    if contradicted:
+        raise RecordsContradict(f"line {contradicted[0]}", line_ids=contradicted)
     settled = await settle_lines(tx, line_ids, on)
     owed = [one for line, found in settled for one in billing.charges_of(line, found)]
     due = await charges.due_fees(tx, [contract.id], [on + ONE_DAY])

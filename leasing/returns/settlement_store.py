@@ -1,5 +1,6 @@
 """Settlements of return orders in the database."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -48,6 +49,26 @@ SELECT item.id AS item_id,
 
 async def capacities(tx: Connection, order_id: UUID) -> list[Capacity]:
     return convert_all(await tx.fetch(CAPACITIES, order_id), Capacity)
+
+
+# A stay says that a pack stood in a line; custody says who had it. A run holds such a line back.
+CONTRADICTED = """
+SELECT placement.line_id
+  FROM placement
+ WHERE placement.line_id = ANY ($1::uuid[])
+   AND NOT coalesce(placement.during <@ (
+         SELECT range_agg(custody.during)
+           FROM custody
+          WHERE custody.line_id = placement.line_id
+            AND custody.pack_id = placement.pack_id
+            AND custody.state = 'leased'), false)
+ ORDER BY placement.line_id
+"""
+
+
+async def contradicted(tx: Connection, line_ids: Sequence[UUID]) -> list[UUID]:
+    """Lines on which a pack stood on days of which its records say otherwise."""
+    return [row["line_id"] for row in await tx.fetch(CONTRADICTED, line_ids)]
 
 
 INSERT_INVOICE = """

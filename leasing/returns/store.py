@@ -198,7 +198,11 @@ SELECT inspection.id AS inspection_id,
        pack.mass_kg,
        pack.rated_capacity_mah,
        pack.rated_voltage_mv,
-       coalesce(inspection.tested_capacity_mah, came.tested_capacity_mah) AS tested_capacity_mah
+       coalesce(inspection.tested_capacity_mah, came.tested_capacity_mah) AS tested_capacity_mah,
+       EXISTS (
+         SELECT FROM quarantine
+          WHERE quarantine.pack_id = pack.id
+            AND released_at IS NULL) AS quarantined
   FROM pack
   JOIN LATERAL (
          SELECT returned_on, tested_capacity_mah

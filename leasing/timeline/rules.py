@@ -194,6 +194,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The pack was recycled: certificate {certificate}",
         "电池组完成再生利用,证明 {certificate}",
     ),
+    "routing.dispatched": (
+        "The pack left for its outlet in consignment {consignment} by {mode}",
+        "电池组随托运批次 {consignment} 发运({mode})",
+    ),
+    "routing.refused": (
+        "The outlet refused consignment {consignment}",
+        "回收网点拒收托运批次 {consignment}",
+    ),
+    "routing.batched": (
+        "The recycler took the pack into treatment in batch {batch}",
+        "再生利用企业接收电池组入批次 {batch}",
+    ),
     "invoice.finalised": ("Invoice {number} was issued", "出具账单 {number}"),
     "invoice.discarded": ("A draft was given up: {reason}", "放弃账单草稿：{reason}"),
     "invoice.archived": ("The invoice was kept as it is printed", "归档账单文件"),
@@ -224,6 +236,10 @@ CHINESE = {
     "lost": "遗失",
     "burnt": "烧毁",
     "automatic": "自动续租",
+    "road": "公路",
+    "rail": "铁路",
+    "sea": "水运",
+    "air": "航空",
     "renewed": "续租",
 }
 """Codes that stand in sentences."""
@@ -234,6 +250,8 @@ NAMED = {
     "to_line": "line",
     "incident_id": "incident",
     "routing_id": "routing",
+    "consignment_id": "consignment",
+    "batch_id": "recovery_batch",
     "note_id": "note",
     "attachment_id": "attachment",
     "test_id": "capacity_test",

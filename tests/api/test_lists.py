@@ -46,6 +46,10 @@ LISTS = [
     "/v1/inspection-forms",
     "/v1/dispositions",
     "/v1/disposition-bands",
+    "/v1/consignments",
+    "/v1/carrier-permits",
+    "/v1/recovery-batches",
+    "/v1/deals",
     "/v1/job-runs",
     "/v1/events",
     "/v1/tags",
@@ -70,6 +74,10 @@ LISTS = [
     "/v1/unmatched-sources",
     "/v1/unread-messages",
     "/v1/passport-declarations",
+    "/v1/outlets/directory",
+    "/v1/recycler-notices",
+    "/v1/withdrawals",
+    "/v1/scrap-offers",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",
@@ -169,6 +177,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/attachments" for path in below],
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
+                "/v1/deals/{deal_id}/ledger",
+                "/v1/outlets/{outlet_id}/register",
             }
             assert concrete <= documented
             for path in LISTS:

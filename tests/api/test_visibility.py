@@ -44,10 +44,18 @@ SELECT relation.oid::regclass::text AS name,
 
 # Divisions of the country belong to nobody.
 PUBLIC = {"prefecture", "clock", "price_index"}
-OFFERED = re.compile(
-    r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
-)
-"""What a customer may post: it disputes lines of its own invoices, and previews its next."""
+OFFERED = {
+    Role.CUSTOMER: re.compile(
+        r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
+    ),
+    Role.RECYCLER: re.compile(
+        r"/v1/(consignments/.*/(weigh-in|receipt|refusal)|recovery-batches(/.*/certificate)?"
+        r"|deals/.*/(acceptance|decline|valuations))"
+    ),
+}
+"""What an outsider may post. A customer disputes lines of its own invoices, and previews its next;
+a recycler weighs and takes what comes to it, certifies what it recovered, and agrees to its
+deals."""
 
 
 @pytest.mark.parametrize("role", DbRole)
@@ -301,7 +309,7 @@ def test_an_outsider_writes_nothing(database, role):
                         answer = await client.ask(
                             method.upper(), asked, json={"reason": "why"}, headers=headers
                         )
-                        may = role is Role.CUSTOMER and OFFERED.fullmatch(asked)
+                        may = OFFERED[role].fullmatch(asked)
                         # Of what is not its own it finds nothing.
                         refused = (404, 400) if may else (403,)
                         assert answer.status_code in refused, (method, path)

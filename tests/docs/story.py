@@ -45,11 +45,13 @@ from tests.conftest import drop, prepare
 from tests.docs import (
     alarm_chapters,
     bill_chapters,
+    consign_chapters,
     document_chapters,
     lease_chapters,
     maintenance_chapters,
     message_chapters,
     money_chapters,
+    outlet_chapters,
     passport_chapters,
     return_chapters,
     side_chapters,
@@ -104,6 +106,8 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
     await return_chapters.a_return(teller, staff, customer, parties["customer"])
+    await consign_chapters.scrap_on_the_road(teller, staff)
+    await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
     await passport_chapters.a_passport(teller, staff, packs["fresh"])
     await passport_chapters.a_whole_life(teller, staff, packs["worn"])
     return teller.finished()

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from leasing.access.model import Role
 from leasing.db.pool import Database
 from tests import build
 from tests.build import Json, World
@@ -65,6 +66,9 @@ def test_options_show_reasons_money_and_a_proposal_and_are_kept_with_the_decisio
             }
             assert high["name"] in found["recycle"]["parts"][0]["how"]
             assert shown["proposed"] == "release"
+            auditor = await world.login(Role.AUDITOR)
+            assert await auditor.get(path, **asked) == shown
+            await auditor.get(f"/v1/packs/{pack['id']}/inspection-form")
             decided = await steps.decide(
                 world, pack, "recycle", reason="the model is phased out", assumptions=asked
             )

@@ -136,7 +136,8 @@ def test_a_sheet_answers_every_item_of_its_form_once_and_nothing_else(database):
 def test_the_form_of_a_model_takes_the_place_of_the_default_from_its_day_on(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
-            pack = (await steps.returned_pack(world))["pack"]
+            lease = await steps.returned_pack(world)
+            pack = lease["pack"]
             items = {
                 "name": "9ZZ 51",
                 "source": "compared with the standard by 王工",
@@ -175,6 +176,9 @@ def test_the_form_of_a_model_takes_the_place_of_the_default_from_its_day_on(data
             named = steps.inspection("2026-06-12", sheet={**answers, "form_id": made["id"]})
             found = await world.staff.post(inspections, named)
             assert (found["form_version"], found["transport_passed"]) == (2, True)
+            customer = await world.login(Role.CUSTOMER, lease["customer"]["id"])
+            (seen,) = (await customer.get("/v1/inspection-forms"))["items"]
+            assert seen["id"] == made["id"]  # the one that was filled in, not the other
             assert found["answers"] == [
                 {"code": "seal", "passed": False, "value": None, "note": "cut"}
             ]

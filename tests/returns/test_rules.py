@@ -20,6 +20,9 @@ TODAY = date(2026, 6, 15)
 BAND = rules.DEFAULT_BANDS[PermittedUse.TELECOM_BACKUP]
 OFFER = Offer(Decision.RECYCLE, "Firm", Decimal("3.1250"), None, "quote 7")
 RATED = Assumptions(rent_per_kwh_month_amount=600, rent_months=24)
+RATED_WITH_DEAR_REPAIR = Assumptions(
+    rent_per_kwh_month_amount=600, rent_months=24, repair_cost_amount=200_000
+)
 
 
 def pack(**changes: Any) -> Found:
@@ -33,6 +36,7 @@ def pack(**changes: Any) -> Found:
         "rated_capacity_mah": 100_000,
         "rated_voltage_mv": 51_200,
         "tested_capacity_mah": 75_000,
+        "quarantined": False,
     }
     return Found(**(known | changes))
 
@@ -113,6 +117,12 @@ def test_what_is_dangerous_is_neither_leased_nor_repaired(hazard, release, repai
     assert codes(found[Decision.REPAIR]) == repair
 
 
+def test_what_is_in_quarantine_is_not_leased():
+    found = shown(pack(quarantined=True))
+    assert codes(found[Decision.RELEASE]) == ["QUARANTINED"]
+    assert found[Decision.RECYCLE].admissible
+
+
 def test_what_has_burnt_is_waste():
     found = shown(pack(state=PackState.BURNT, hazard=Hazard.DAMAGED))
     assert [one for one in found if found[one].admissible] == [
@@ -169,19 +179,29 @@ def test_parts_add_up_and_what_is_proposed_is_admissible_and_never_worth_less(
         assert (option.amount is None) is (option.no_amount_because is not None)
         if option.amount is not None:
             assert option.amount == sum(part.amount for part in option.parts)
-    proposed, because = rules.proposal(list(found.values()))
+    proposed, _ = rules.proposal(list(found.values()))
     assert found[proposed].admissible
-    priced = [one.amount for one in found.values() if one.admissible and one.amount is not None]
-    if because.startswith("worth most"):
-        assert found[proposed].amount == max(priced)
-    else:
-        assert found[proposed].amount is None
+    release = found[Decision.RELEASE]
+    if release.admissible and release.amount is None:
+        assert proposed is Decision.RELEASE
+        return
+    worth = {
+        kind: one.amount or 0
+        for kind, one in found.items()
+        if one.admissible and not (kind is Decision.REPAIR and one.amount is None)
+    }
+    assert worth[proposed] == max(worth.values())
 
 
 def test_without_a_price_use_comes_before_recycling():
     assert rules.proposal(list(shown(pack(), Assumptions()).values()))[0] is Decision.RELEASE
     low = shown(pack(tested_capacity_mah=30_000), Assumptions())
     assert rules.proposal(list(low.values()))[0] is Decision.RECYCLE
+    repaired = Assumptions(rent_per_kwh_month_amount=600, rent_months=24, repair_cost_amount=20_000)
+    weak = shown(pack(tested_capacity_mah=50_000), repaired, offers=())
+    assert rules.proposal(list(weak.values()))[0] is Decision.REPAIR
+    costly = shown(pack(tested_capacity_mah=50_000), RATED_WITH_DEAR_REPAIR, offers=())
+    assert rules.proposal(list(costly.values()))[0] is Decision.RECYCLE
     dear = Offer(Decision.RECYCLE, "Firm", Decimal(20), None, "quote")
     rich = shown(pack(), RATED, offers=(dear,))
     assert rules.proposal(list(rich.values()))[0] is Decision.RECYCLE

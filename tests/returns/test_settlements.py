@@ -369,6 +369,22 @@ def test_a_customer_reads_its_own_settlement_and_a_recycler_none(database):
     database(scenario)
 
 
+def test_rent_that_the_records_of_a_pack_contradict_is_not_settled(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await inspected(world)
+            async with world.db.transaction() as tx:
+                await tx.execute("DELETE FROM custody WHERE state = 'leased'")
+            for path in ("settlement-preview", "settlement"):
+                problem = await world.staff.refused(
+                    "POST", f"{lease['path']}/{path}", 409, claims(lease)
+                )
+                assert problem["code"] == "records_contradict"
+                assert problem["extra"] == {"line_ids": [lease["lines"][0]["id"]]}
+
+    database(scenario)
+
+
 def test_of_two_who_settle_at_once_one_does(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:

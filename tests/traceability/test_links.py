@@ -181,7 +181,7 @@ def test_two_who_write_to_one_pack_at_once_without_its_lock_do_not_both_succeed(
 
 # --- Records from before there were links -----------------------------------------------------
 
-UNLINKED_UNTIL = "0042"
+UNLINKED_UNTIL = "0043"
 
 
 @pytest.fixture

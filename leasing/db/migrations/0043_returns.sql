@@ -360,8 +360,10 @@ INSERT INTO account (code, kind, name, name_en) VALUES
 -- Who reads what: a customer its own; recyclers nothing of this.
 
 ALTER TABLE inspection_form ENABLE ROW LEVEL SECURITY;
-CREATE POLICY inspection_form_read ON inspection_form FOR SELECT
-  TO leasing_customer, leasing_auditor USING (true);
+-- A customer reads the sheets that its packs were looked at by.
+CREATE POLICY inspection_form_used ON inspection_form FOR SELECT TO leasing_customer
+  USING (EXISTS (SELECT FROM inspection WHERE inspection.form_id = inspection_form.id));
+CREATE POLICY inspection_form_audit ON inspection_form FOR SELECT TO leasing_auditor USING (true);
 GRANT SELECT ON inspection_form TO leasing_customer, leasing_auditor;
 
 ALTER TABLE transport_treatment ENABLE ROW LEVEL SECURITY;
