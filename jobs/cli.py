@@ -12,6 +12,7 @@ import click
 
 from jobs.cli_accounting import period
 from jobs.cli_alarms import alarms
+from jobs.cli_balance import balance
 from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
@@ -55,6 +56,7 @@ main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(trace)
 main.add_command(readings)
+trace.add_command(balance)
 main.add_command(outlets)
 
 
@@ -175,7 +177,7 @@ def keys() -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["staff", "customer", "recycler", "auditor"]),
+    type=click.Choice(["staff", "customer", "recycler", "auditor", "regulator"]),
     help="What the key may do.",
 )
 @click.option("--party", type=click.UUID, help="Whose key it is; for customers and recyclers.")

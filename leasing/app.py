@@ -17,6 +17,7 @@ from leasing.alarms import model as alarms_model
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
 from leasing.autonomy import api as autonomy
+from leasing.balances import api as balances
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -58,6 +59,7 @@ from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
 from leasing.ledger import api as ledger
 from leasing.ledger import model as ledger_model
+from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
@@ -65,6 +67,8 @@ from leasing.outlets import api as outlets
 from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
+from leasing.passports import api as passports
+from leasing.passports import model as passports_model
 from leasing.quotes import api as quotes
 from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
@@ -106,6 +110,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **quotes_service.CONSTRAINTS,
     **returns_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **passports_model.CONSTRAINTS,
     **consignments_model.CONSTRAINTS,
     **deals_model.CONSTRAINTS,
     **traceability_model.CONSTRAINTS,
@@ -150,6 +155,9 @@ HANDLERS = [
     *routing_terms_api.HANDLERS,
     *plans_api.HANDLERS,
     *timeline.HANDLERS,
+    *passports.HANDLERS,
+    *balances.HANDLERS,
+    *life_files.HANDLERS,
 ]
 
 
@@ -190,7 +198,12 @@ def routes(max_body_bytes: int) -> Litestar:
         security=[{"api_key": []}],
     )
     return Litestar(
-        route_handlers=[v1, *status.HANDLERS],
+        route_handlers=[
+            v1,
+            *status.HANDLERS,
+            *passports.PUBLIC_HANDLERS,
+            *life_files.PUBLIC_HANDLERS,
+        ],
         request_class=JsonRequest,
         request_max_body_size=max_body_bytes,
         exception_handlers=exception_handlers(CONSTRAINTS),

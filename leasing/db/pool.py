@@ -36,6 +36,7 @@ class DbRole(StrEnum):
     CUSTOMER = "leasing_customer"
     RECYCLER = "leasing_recycler"
     AUDITOR = "leasing_auditor"
+    REGULATOR = "leasing_regulator"
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -74,6 +74,7 @@ LISTS = [
     "/v1/silent-packs",
     "/v1/unmatched-sources",
     "/v1/unread-messages",
+    "/v1/passport-declarations",
     "/v1/outlets/directory",
     "/v1/recycler-notices",
     "/v1/withdrawals",

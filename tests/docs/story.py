@@ -53,6 +53,7 @@ from tests.docs import (
     message_chapters,
     money_chapters,
     outlet_chapters,
+    passport_chapters,
     return_chapters,
     route_chapters,
     side_chapters,
@@ -111,6 +112,8 @@ async def tell(world: World) -> list[Told]:
     await consign_chapters.scrap_on_the_road(teller, staff)
     await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
     await route_chapters.ways_to_recyclers(teller, staff)
+    await passport_chapters.a_passport(teller, staff, packs["fresh"])
+    await passport_chapters.a_whole_life(teller, staff, packs["worn"])
     return teller.finished()
 
 
