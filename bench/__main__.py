@@ -27,6 +27,7 @@ from bench import (
     packs,
     rating,
     rollout,
+    routes,
     routing,
     trace,
 )
@@ -44,6 +45,7 @@ PARTS = (
     "documents",
     "decoders",
     "routing",
+    "routes",
     "health",
     "gateways",
     "trace",
@@ -72,6 +74,7 @@ class Sizes:
     document_runs: int
     routed: tuple[int, ...]
     fill: float | None
+    waiting: int
     health_packs: int
     health_runs: int
     messages: int
@@ -120,6 +123,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             )
         if "gateways" in parts:
             await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
+        if "routes" in parts:
+            await routes.measure(here, sizes.waiting, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
         if "health" in parts:
@@ -238,6 +243,7 @@ def main(
         document_runs=2 if quick else 6,
         routed=routed or ((1_000, 10_000) if quick else (1_000, 10_000, 30_000)),
         fill=fill,
+        waiting=900 if quick else 3_000,
         health_packs=health_packs or (500 if quick else 2_000),
         health_runs=2 if quick else 3,
         messages=5_000 if quick else 20_000,

@@ -12,6 +12,7 @@ import click
 
 from jobs.cli_accounting import period
 from jobs.cli_alarms import alarms
+from jobs.cli_balance import balance
 from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
@@ -55,6 +56,7 @@ main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(trace)
 main.add_command(readings)
+trace.add_command(balance)
 main.add_command(outlets)
 
 
@@ -175,7 +177,7 @@ def keys() -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["staff", "customer", "recycler", "auditor"]),
+    type=click.Choice(["staff", "customer", "recycler", "auditor", "regulator"]),
     help="What the key may do.",
 )
 @click.option("--party", type=click.UUID, help="Whose key it is; for customers and recyclers.")
@@ -278,6 +280,7 @@ run_group.add_command(runs_job("health", "Check the packs that are due."))
 run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
 run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
 run_group.add_command(runs_job("recyclers", "Limits, listings and notices that are due."))
+run_group.add_command(runs_job("routing", "Propose where packs that wait should go."))
 run_group.add_command(runs_job("duties", "Order tests that are asked for; find outages."))
 run_group.add_command(runs_job("tests", "Plan the check discharges that are due."))
 run_group.add_command(runs_job("telemetry", "Put readings together, and sum them up."))

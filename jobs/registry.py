@@ -11,6 +11,7 @@ from jobs import (
     maintenance,
     receivables,
     recyclers,
+    routing,
     telemetry,
     trace,
 )
@@ -28,6 +29,7 @@ JOBS: dict[str, Job] = {
     "interest": receivables.accrue,
     "receivables": receivables.run,
     "recyclers": recyclers.run,
+    "routing": routing.run,
     "telemetry": telemetry.run,
     "tests": maintenance.schedule,
     "trace": trace.run,

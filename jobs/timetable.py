@@ -33,6 +33,8 @@ TIMETABLE: dict[str, CronTrigger] = {
     "accounting": CronTrigger(day=1, hour=5, timezone=CIVIL_ZONE),
     # After billing, of which each day may have some.
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
+    # By then everything of the day before was decided on.
+    "routing": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     # What the night recorded is in the chains that are checked.

@@ -17,6 +17,7 @@ from leasing.alarms import model as alarms_model
 from leasing.annotations import api as annotations
 from leasing.annotations import model as annotations_model
 from leasing.autonomy import api as autonomy
+from leasing.balances import api as balances
 from leasing.batteries import api as batteries
 from leasing.batteries import model as batteries_model
 from leasing.billing import api as billing
@@ -31,12 +32,15 @@ from leasing.db.pool import Database
 from leasing.deals import api as deals
 from leasing.deals import model as deals_model
 from leasing.documents import api as documents
+from leasing.documents import labels_api
 from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
 from leasing.end_of_life import model as end_of_life_model
-from leasing.end_of_life import recovery_api
+from leasing.end_of_life import plans_api, recovery_api
+from leasing.end_of_life import terms_api as routing_terms_api
+from leasing.end_of_life.snapshot import Outlets
 from leasing.gateways import api as gateways
 from leasing.health import api as health
 from leasing.http.docs import DocsPage
@@ -55,6 +59,7 @@ from leasing.http.request_id import RequestId
 from leasing.kit.errors import DomainError
 from leasing.ledger import api as ledger
 from leasing.ledger import model as ledger_model
+from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
@@ -62,6 +67,8 @@ from leasing.outlets import api as outlets
 from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
+from leasing.passports import api as passports
+from leasing.passports import model as passports_model
 from leasing.quotes import api as quotes
 from leasing.quotes import service as quotes_service
 from leasing.receivables import api as receivables
@@ -82,6 +89,7 @@ from leasing.tariffs import facts_api
 from leasing.telemetry import api as telemetry
 from leasing.timeline import api as timeline
 from leasing.traceability import api as traceability
+from leasing.traceability import model as traceability_model
 
 CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **clock.CONSTRAINTS,
@@ -102,8 +110,10 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **quotes_service.CONSTRAINTS,
     **returns_model.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **passports_model.CONSTRAINTS,
     **consignments_model.CONSTRAINTS,
     **deals_model.CONSTRAINTS,
+    **traceability_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -134,6 +144,7 @@ HANDLERS = [
     *receivables.HANDLERS,
     *terms_api.HANDLERS,
     *documents.HANDLERS,
+    *labels_api.HANDLERS,
     *einvoices.HANDLERS,
     *quotes.HANDLERS,
     *returns.HANDLERS,
@@ -141,14 +152,19 @@ HANDLERS = [
     *recovery_api.HANDLERS,
     *consignments.HANDLERS,
     *deals.HANDLERS,
+    *routing_terms_api.HANDLERS,
+    *plans_api.HANDLERS,
     *timeline.HANDLERS,
+    *passports.HANDLERS,
+    *balances.HANDLERS,
+    *life_files.HANDLERS,
 ]
 
 
 def create(db: Database) -> ASGIApp:
     """The application on an open database. Whoever opened the database closes it."""
     gate = Gate(db, remember_seconds=db.settings.key_memory_seconds)
-    alive = {"db": db, "gate": gate, "press": Press(db)}
+    alive = {"db": db, "gate": gate, "press": Press(db), "outlets": Outlets(db)}
     return RequestId(Bound(routes(db.settings.max_body_bytes), alive))
 
 
@@ -182,7 +198,12 @@ def routes(max_body_bytes: int) -> Litestar:
         security=[{"api_key": []}],
     )
     return Litestar(
-        route_handlers=[v1, *status.HANDLERS],
+        route_handlers=[
+            v1,
+            *status.HANDLERS,
+            *passports.PUBLIC_HANDLERS,
+            *life_files.PUBLIC_HANDLERS,
+        ],
         request_class=JsonRequest,
         request_max_body_size=max_body_bytes,
         exception_handlers=exception_handlers(CONSTRAINTS),

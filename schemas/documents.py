@@ -18,6 +18,11 @@ class DocumentFormat(StrEnum):
     """UBL 2.1 after EN 16931."""
 
 
+class LabelFormat(StrEnum):
+    SVG = "svg"
+    PDF = "pdf"
+
+
 class StatementFormat(StrEnum):
     JSON = "json"
     HTML = "html"

@@ -346,16 +346,22 @@ class PackCodeView(Outgoing, frozen=True):
 
 
 class LifeRecord(Outgoing, frozen=True):
-    """One step of a pack's life (溯源)."""
+    """One step of a pack's life (溯源), linked to the one before it: docs/traceability.md."""
 
+    id: UUID
     sequence: int
     kind: str
     happened_on: date
     adcode: str | None
     party_id: UUID | None
+    corrects_id: UUID | None
+    """The record that a correction puts right."""
     data: dict[str, object]
     actor: str
     recorded_at: datetime
+    previous_hash: Sha256 | None
+    """Null on the first."""
+    hash: Sha256
 
 
 class PackLife(Outgoing, frozen=True):

@@ -23,7 +23,7 @@ from jobs.registry import JOBS
 from leasing.contracts import duties, ending, handovers
 from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
-from leasing.end_of_life import store as end_of_life_store
+from leasing.end_of_life import snapshot
 from leasing.end_of_life.model import NoFeasibleOutlet, OutletNotQualified
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
@@ -254,12 +254,12 @@ class Story:
     async def route(self, tx: Connection) -> None:
         """A way out for every pack that waits; those that find none wait on."""
         planned = RoutingCreate(hand_over_on=self.on + timedelta(days=HAND_OVER_AFTER_DAYS))
-        outlets = await end_of_life_store.candidates(tx, planned.hand_over_on, end_of_life.REQUIRED)
+        known = await snapshot.load(tx)
         waiting, self.condemned = self.condemned, []
         for pack in waiting:
             try:
                 routing = await end_of_life.route(
-                    tx, pack.id, planned, by=ACTOR, now=self.now, outlets=outlets
+                    tx, pack.id, planned, by=ACTOR, now=self.now, known=known
                 )
             except NoFeasibleOutlet:
                 self.condemned.append(pack)

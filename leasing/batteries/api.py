@@ -7,7 +7,17 @@ from uuid import UUID
 from litestar import Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.batteries import capacity, capacity_store, codes, identifiers, parts, service, store
+from leasing.batteries import (
+    capacity,
+    capacity_store,
+    codes,
+    decoding,
+    family,
+    identifiers,
+    parts,
+    service,
+    store,
+)
 from leasing.batteries.store import Filters
 from leasing.http.batches import answer
 from leasing.http.edge import EVERYONE, By, Now, Tx, Unreadable
@@ -15,7 +25,9 @@ from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, before_id, page_by_id
 from leasing.http.problems import when_editing, when_posting, when_reading
 from leasing.kit.rows import convert_all
+from leasing.kit.time import civil_date
 from schemas.batches import BatchView
+from schemas.codes import DecodedCode, PackFamily
 from schemas.common import PRINTABLE
 from schemas.packs import (
     CapacityTestCreate,
@@ -144,6 +156,16 @@ async def correct_pack(
     return Response(pack, headers={"etag": etag(pack.version)})
 
 
+# --- Codes ------------------------------------------------------------------------------------
+
+
+@get("/codes/{code:str}", opt={"access": EVERYONE}, responses=when_reading())
+async def decode_code(now: Now, code: FromPath[str]) -> DecodedCode:
+    """What a GB/T 34014 or GB/T 45565 code says, field by field, whether or not anything carries
+    it. A code that cannot be read is refused with the position of each fault."""
+    return decoding.decoded(code, civil_date(now))
+
+
 # --- Identifiers ------------------------------------------------------------------------------
 
 
@@ -220,6 +242,13 @@ async def list_origins(tx: Tx, pack_id: FromPath[UUID]) -> PackOrigins:
     return await parts.origins(tx, pack_id)
 
 
+@get("/packs/{pack_id:uuid}/family", opt={"access": EVERYONE}, responses=when_reading(404))
+async def get_family(tx: Tx, pack_id: FromPath[UUID]) -> PackFamily:
+    """What a pack was made from and what was made from it, however far; and where the parts were
+    that ever were in it."""
+    return await family.family(tx, pack_id)
+
+
 # --- Capacity tests ---------------------------------------------------------------------------
 
 
@@ -242,6 +271,7 @@ async def list_capacity_tests(
 
 
 HANDLERS = [
+    decode_code,
     acquire_pack,
     acquire_packs,
     list_packs,
@@ -256,6 +286,7 @@ HANDLERS = [
     remove_part,
     add_origins,
     list_origins,
+    get_family,
     report_capacity_test,
     list_capacity_tests,
 ]

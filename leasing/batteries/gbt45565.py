@@ -1,4 +1,5 @@
-"""Identifiers after GB/T 45565-2025, the coding of lithium-ion batteries, read.
+"""Identifiers after GB/T 45565-2025, the coding of lithium-ion batteries, read and
+written.
 
 In force since 2025-11-01 for consumer, small-power, storage and large-power batteries other than
 traction batteries of vehicles, so a telecom backup pack may carry both this and GB/T 34014:
@@ -115,6 +116,33 @@ def decode(text: str) -> Identifier:
         variable=variable,
         text=code,
     )
+
+
+def encode(
+    *,
+    enterprise: str,
+    product: str,
+    static: str,
+    variable: str,
+    is_second_life: bool = False,
+) -> str:
+    """Write an identifier; `product` is a letter of `PRODUCTS`. Raises `IdentifierError` that names
+    the part: nothing is padded or raised to capitals, for an identifier is assigned once.
+
+    >>> encode(enterprise="AB3D", product="P", static="51200", variable="25B0", is_second_life=True)
+    'AB3DP51200-R-25B0'
+    """
+    mark = "-R" if is_second_life else ""
+    text = f"{enterprise}{product}{static}{mark}-{variable}"
+    found = decode(text)
+    if (found.text, found.enterprise, found.static, found.variable) != (
+        text,
+        enterprise,
+        static,
+        variable,
+    ):
+        raise IdentifierError(f"'{text}' would be read as {found.text}, or in other parts")
+    return text
 
 
 def known() -> str:

@@ -76,7 +76,14 @@ async def add(
         "replaces": data.replaces,
     }
     if data.replaces is not None and reading.is_second_life:
-        step = Step(pack_id, "cascade.coded", valid_from or today, said)
+        pack = await service.get(tx, pack_id)
+        facts = {
+            **said,
+            "originals": sorted(one["value"] for one in present),
+            "rated_voltage_mv": pack.rated_voltage_mv,
+            "rated_capacity_mah": pack.rated_capacity_mah,
+        }
+        step = Step(pack_id, "cascade.coded", valid_from or today, facts)
         await traceability.record(tx, [step], by=by, now=now)
     fact = Event("pack", pack_id, "pack.identified", {**said, "on": valid_from or today})
     await events.append(tx, [fact], actor=by, now=now)

@@ -229,3 +229,52 @@ SELECT made_id, origin_id AS pack_id, scheme, code, min(generation) AS generatio
 
 async def ancestors(tx: Connection, pack_id: UUID, limit: int) -> list[Record]:
     return await tx.fetch(ANCESTORS, pack_id, limit)
+
+
+# Up from the pack and down from it, link by link. A link that was found before is not followed
+# again, so however deep it is, each is read once; no circle can be written.
+FAMILY = """
+WITH RECURSIVE origin AS (
+  SELECT id, origin_id
+    FROM pack_origin
+   WHERE pack_id = $1
+   UNION
+  SELECT pack_origin.id, pack_origin.origin_id
+    FROM origin
+    JOIN pack_origin ON pack_origin.pack_id = origin.origin_id
+), made AS (
+  SELECT id, pack_id
+    FROM pack_origin
+   WHERE origin_id = $1
+   UNION
+  SELECT pack_origin.id, pack_origin.pack_id
+    FROM made
+    JOIN pack_origin ON pack_origin.origin_id = made.pack_id
+)
+SELECT pack_origin.pack_id AS made_id, origin_id, scheme, code
+  FROM pack_origin
+ WHERE id IN (SELECT id FROM origin UNION ALL SELECT id FROM made)
+ ORDER BY id
+ LIMIT $2
+"""
+
+
+async def family(tx: Connection, pack_id: UUID, limit: int) -> list[Record]:
+    """Links among what a pack was made from and what was made from it."""
+    return await tx.fetch(FAMILY, pack_id, limit)
+
+
+STAYS = """
+SELECT part.id AS part_id, kind, part.code, pack_id, within_id,
+       lower(during) AS from_on, upper(during) AS to_on
+  FROM part_stay
+  JOIN part ON part.id = part_id
+ WHERE part_id IN (SELECT part_id FROM part_stay WHERE pack_id = $1)
+ ORDER BY part.id, during
+ LIMIT $2
+"""
+
+
+async def stays(tx: Connection, pack_id: UUID, limit: int) -> list[Record]:
+    """Where every part was that ever was in a pack."""
+    return await tx.fetch(STAYS, pack_id, limit)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from leasing.batteries import codes, part_store, rules, service
+from leasing.batteries import codes, part_store, rules, service, store
 from leasing.batteries.model import (
     BadOrigins,
     BadParts,
@@ -25,6 +25,8 @@ from leasing.events.store import Event
 from leasing.kit.errors import FieldError
 from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
+from leasing.traceability import store as traceability
+from leasing.traceability.store import Step
 from schemas.packs import (
     CodeScheme,
     OriginsCreate,
@@ -101,7 +103,10 @@ async def install(
         raise TooManyParts(f"a pack has {MOST_PARTS} parts at most")
     await part_store.end_stays(tx, list({row["part_id"] for row in moved}), on)
     await part_store.insert_stays(tx, stays, pack_id, on)
-    said = {"on": on, "codes": [row.reading.value for row in rows]}
+    found = [row.reading.value for row in rows]
+    said: dict[str, object] = {"on": on, "codes": found}
+    step = Step(pack_id, "pack.assembled", on, {"code": pack.code, "parts": found})
+    await traceability.record(tx, [step], by=by, now=now)
     await events.append(tx, [Event("pack", pack_id, "pack.assembled", said)], actor=by, now=now)
     return await of_pack(tx, pack_id, None)
 
@@ -310,6 +315,10 @@ async def remove(
     await part_store.end_stays(tx, [row["part_id"] for row in contents], on)
     await part_store.insert_stays(tx, stays, None, on)
     said = {"part_id": part_id, "code": part.code, "on": on, "parts": len(stays)}
+    whole = await service.get(tx, pack_id)
+    facts: dict[str, object] = {"code": whole.code, "part": part.code, "with": len(stays) - 1}
+    step = Step(pack_id, "pack.decomposed", on, facts)
+    await traceability.record(tx, [step], by=by, now=now)
     await events.append(tx, [Event("pack", pack_id, "pack.decomposed", said)], actor=by, now=now)
     return await of_pack(tx, pack_id, None)
 
@@ -352,6 +361,12 @@ async def add_origins(
         raise OriginCircle
     await part_store.insert_origins(tx, pack_id, rows)
     said: dict[str, object] = {"origins": [origin_id or code for origin_id, _, code in rows]}
+    packs = await store.get_many(tx, [pack_id, *(one for one, _, _ in rows if one is not None)])
+    known_as = {row["id"]: row["code"] for row in packs}
+    made_from = [known_as[origin_id] if origin_id else code for origin_id, _, code in rows]
+    facts = {"code": known_as[pack_id], "made_from": made_from}
+    step = Step(pack_id, "pack.assembled", today, facts)
+    await traceability.record(tx, [step], by=by, now=now)
     await events.append(tx, [Event("pack", pack_id, "pack.made_from", said)], actor=by, now=now)
     return await origins(tx, pack_id)
 

@@ -197,6 +197,18 @@ async def get_many(tx: Connection, pack_ids: Collection[UUID]) -> list[Record]:
     return await tx.fetch(GET_MANY, list(pack_ids))
 
 
+CURRENT_CODES = """
+SELECT pack_id, scheme, code
+  FROM pack_code
+ WHERE pack_id = ANY ($1::uuid[])
+   AND is_current
+"""
+
+
+async def current_codes(tx: Connection, pack_ids: Collection[UUID]) -> list[Record]:
+    return await tx.fetch(CURRENT_CODES, list(pack_ids))
+
+
 LOCK_WHOLE = f"""{COLUMNS}
  WHERE pack.id = $1
    FOR UPDATE OF pack

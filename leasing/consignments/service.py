@@ -37,6 +37,7 @@ from leasing.db.pool import Connection, as_lessor
 from leasing.end_of_life import service as end_of_life
 from leasing.end_of_life import store as routings
 from leasing.end_of_life.model import NoSuchRouting, RoutingState
+from leasing.end_of_life.reserving import REQUIRED
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
@@ -217,7 +218,7 @@ async def who_may_not(
     if permit_id is None:
         message = f"the carrier has no permit for class 9 by {data.mode} on {data.dispatched_on}"
         against.append(Hindrance("carrier_not_permitted", message))
-    missing = await routings.lacking(tx, lot.recycler_id, data.dispatched_on, end_of_life.REQUIRED)
+    missing = await routings.lacking(tx, lot.recycler_id, data.dispatched_on, REQUIRED)
     if missing:
         message = f"on {data.dispatched_on} the recycler holds no valid {', '.join(missing)}"
         against.append(Hindrance("recycler_not_qualified", message))

@@ -5,48 +5,18 @@ from uuid import UUID
 
 import msgspec
 
+from leasing.end_of_life import terms
 from leasing.kit.errors import Conflict, Invalid, NotFound
-from schemas.outlets import Hazard, OutletKind
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """An outlet as seen from a pack on its planned hand-over day."""
-
-    id: UUID
-    code: str
-    kind: OutletKind
-    longitude: float
-    latitude: float
-    recycler_id: UUID
-    chemistries: list[str]
-    hazards: list[Hazard]
-    free_kg: int
-    missing: list[str]
-    """Kinds of evidence that the recycler does not hold on that day."""
-
-
-class Ranked(msgspec.Struct, frozen=True):
-    """A candidate with its distance and every reason against it."""
-
-    outlet: Candidate
-    distance_m: int
-    reasons: list[str]
-
-
-class Load(msgspec.Struct, frozen=True):
-    """What is to be taken: one pack."""
-
-    pack_id: UUID
-    chemistry: str
-    hazard: Hazard
-    mass_kg: int
-    longitude: float
-    latitude: float
 
 
 class NotDecided(Conflict):
     code = "not_condemned"
     title = "Only a pack that was condemned is routed to a recycler"
+
+
+class NotOnePlace(Conflict):
+    code = "lot_not_of_one_place"
+    title = "The packs of a lot wait at one place"
 
 
 class NoFeasibleOutlet(Conflict):
@@ -57,6 +27,21 @@ class NoFeasibleOutlet(Conflict):
 class NoSuchRouting(NotFound):
     code = "routing_not_found"
     title = "There is no such routing"
+
+
+class NoSuchPlan(NotFound):
+    code = "routing_plan_not_found"
+    title = "There is no such plan"
+
+
+class PlanIsClosed(Conflict):
+    code = "routing_plan_closed"
+    title = "The plan does not wait to be applied"
+
+
+class NothingToReroute(Conflict):
+    code = "nothing_to_reroute"
+    title = "Every open routing leads to a recycler that may take the pack on its day"
 
 
 class RoutingState(Conflict):
@@ -125,6 +110,7 @@ class Consigned(Conflict):
 
 
 CONSTRAINTS = {
+    **terms.CONSTRAINTS,
     "outlet_store_limit": OutletFull,
     "recovery_certificate_number_once": CertificateNumberTaken,
     "recovery_batch_number_once": BatchNumberTaken,

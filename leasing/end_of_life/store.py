@@ -6,14 +6,15 @@ from uuid import UUID
 from asyncpg import Record
 
 from leasing.db.pool import Connection
-from leasing.end_of_life.model import Candidate, Routing
-from leasing.kit.rows import convert, convert_all
+from leasing.end_of_life.model import Routing
+from leasing.kit.rows import convert
 
 # A pack waits where it stood last: the site of its newest return.
 CONDEMNED = """
 SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.longitude,
-       site.latitude
+       site.latitude, pack.chemistry, pack.mass_kg
   FROM disposition
+  JOIN pack ON pack.id = disposition.pack_id
   JOIN inspection ON inspection.id = disposition.inspection_id
   JOIN LATERAL (
          SELECT line_id
@@ -40,44 +41,6 @@ async def condemned(tx: Connection, pack_id: UUID) -> Record | None:
     return await tx.fetchrow(CONDEMNED, pack_id)
 
 
-# Every outlet, with the evidence its recycler lacks on the day. Each outlet is judged in code,
-# by rules one can test, and not left out here.
-CANDIDATES = """
-WITH lacking AS (
-  SELECT recycler.id,
-         array(
-           SELECT needed.kind
-             FROM unnest($2::text[]) AS needed (kind)
-            WHERE NOT EXISTS (
-              SELECT FROM qualification
-               WHERE qualification.party_id = recycler.id
-                 AND qualification.kind = needed.kind
-                 AND qualification.valid @> $1::date)) AS missing
-    FROM party AS recycler
-   WHERE recycler.kind = 'recycler'
-)
-SELECT outlet.id,
-       outlet.code,
-       outlet.kind,
-       outlet.longitude,
-       outlet.latitude,
-       outlet.recycler_id,
-       outlet.chemistries,
-       outlet.hazards,
-       outlet.store_limit_kg - outlet.stock_kg - outlet.reserved_kg - outlet.in_transit_kg
-         AS free_kg,
-       lacking.missing
-  FROM outlet
-  JOIN lacking ON lacking.id = outlet.recycler_id
- WHERE outlet.closed_from IS NULL
-    OR outlet.closed_from > $1::date
-"""
-
-
-async def candidates(tx: Connection, on: date, required: list[str]) -> list[Candidate]:
-    return convert_all(await tx.fetch(CANDIDATES, on, required), Candidate)
-
-
 LACKING = """
 SELECT needed.kind
   FROM unnest($3::text[]) AS needed (kind)
@@ -101,11 +64,24 @@ UPDATE outlet
    SET reserved_kg = reserved_kg + $2
  WHERE id = $1
    AND stock_kg + reserved_kg + in_transit_kg + $2 <= store_limit_kg
+   AND (closed_from IS NULL OR closed_from > $3::date)
+   AND NOT EXISTS (
+         SELECT
+           FROM unnest($4::text[]) AS needed (kind)
+          WHERE NOT EXISTS (
+            SELECT FROM qualification
+             WHERE qualification.party_id = outlet.recycler_id
+               AND qualification.kind = needed.kind
+               AND qualification.valid @> $3::date))
 """
 
 
-async def reserve(tx: Connection, outlet_id: UUID, mass_kg: int) -> bool:
-    return await tx.execute(RESERVE, outlet_id, mass_kg) == "UPDATE 1"
+async def reserve(
+    tx: Connection, outlet_id: UUID, mass_kg: int, on: date, required: list[str]
+) -> bool:
+    """Take room for what is handed over on a day; False when there is none, the outlet is closed,
+    or the recycler lacks evidence on that day."""
+    return await tx.execute(RESERVE, outlet_id, mass_kg, on, required) == "UPDATE 1"
 
 
 MOVE_MASS = """
@@ -131,8 +107,8 @@ async def move_mass(
 
 INSERT_ROUTING = """
 INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m,
-                     hand_over_on, explanation, chosen_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                     hand_over_on, explanation, chosen_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING id
 """
 
@@ -149,6 +125,7 @@ async def insert_routing(
     hand_over_on: date,
     explanation: dict[str, object],
     now: datetime,
+    expires_at: datetime,
 ) -> UUID:
     created: UUID = await tx.fetchval(
         INSERT_ROUTING,
@@ -161,6 +138,7 @@ async def insert_routing(
         hand_over_on,
         explanation,
         now,
+        expires_at,
     )
     return created
 
@@ -177,6 +155,7 @@ SELECT routing.id,
        hand_over_on,
        explanation,
        chosen_at,
+       expires_at,
        handed_over_on,
        recycled_on,
        released_on,
@@ -206,6 +185,19 @@ async def routings_after(
     tx: Connection, routing_id: UUID, pack_id: UUID | None, state: str | None, limit: int
 ) -> list[Record]:
     return await tx.fetch(LIST_ROUTINGS, routing_id, pack_id, state, limit)
+
+
+IS_RELEASED = """
+SELECT state = 'released'
+  FROM routing
+ WHERE id = $1
+   FOR UPDATE
+"""
+
+
+async def is_released(tx: Connection, routing_id: UUID) -> bool:
+    """Whether a routing was given up. It is locked from now on."""
+    return bool(await tx.fetchval(IS_RELEASED, routing_id))
 
 
 LOCK_ROUTING = """

@@ -47,6 +47,8 @@ class Against(IntEnum):
     SPACE = 10
     VALUE = 11
     HELD = 12
+    NO_OFFER = 13
+    CLOSED = 14
 
 
 class BadInstance(Invalid):

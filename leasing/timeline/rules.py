@@ -124,6 +124,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "计量读数({measure}):{register_value}",
     ),
     "site.fact_voided": ("An entry about the site was taken back", "撤销一条站址记录"),
+    "pack.passport_issued": ("The battery passport was issued", "签发电池护照"),
     "pack.acquired": ("Pack {code} was acquired from {from}", "从 {from} 购入电池组 {code}"),
     "pack.changed": ("What is known of the pack was corrected", "更正电池组资料"),
     "pack.health_checked": ("The nightly health check found: {verdict}", "健康评估结果:{verdict}"),

@@ -78,6 +78,11 @@ class NoSuchRecord(NotFound):
     title = "The pack has no such record"
 
 
+class BadCorrection(Invalid):
+    code = "bad_correction"
+    title = "The correction corrects nothing, or cannot be right"
+
+
 class CorrectedTwice(Conflict):
     code = "record_corrected"
     title = "The record was corrected before; correct the correction"

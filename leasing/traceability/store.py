@@ -90,7 +90,8 @@ SELECT scheme, code, is_current
 """
 
 LIFE = """
-SELECT sequence, kind, happened_on, adcode, party_id, data, actor, recorded_at
+SELECT id, sequence, kind, happened_on, adcode, party_id, corrects_id, data, actor, recorded_at,
+       encode(previous_hash, 'hex') AS previous_hash, encode(hash, 'hex') AS hash
   FROM trace_record
  WHERE pack_id = $1
  ORDER BY sequence
@@ -120,3 +121,27 @@ async def came_back_on(tx: Connection, pack_ids: Sequence[UUID]) -> dict[UUID, d
     which nobody wrote it down are left out."""
     rows = await tx.fetch(CAME_BACK, pack_ids)
     return {row["pack_id"]: row["came_on"] for row in rows}
+
+
+LOCK = """
+SELECT id
+  FROM pack
+ WHERE id = $1
+   FOR UPDATE
+"""
+
+ONE = """
+SELECT id, kind, happened_on, adcode, party_id
+  FROM trace_record
+ WHERE pack_id = $1
+   AND sequence = $2
+"""
+
+
+async def lock(tx: Connection, pack_id: UUID) -> bool:
+    """Hold a pack, so that its records follow one another. False when there is none."""
+    return await tx.fetchval(LOCK, pack_id) is not None
+
+
+async def one(tx: Connection, pack_id: UUID, sequence: int) -> Record | None:
+    return await tx.fetchrow(ONE, pack_id, sequence)

@@ -59,6 +59,7 @@ LISTS = [
     "/v1/alarm-limits",
     "/v1/work-orders",
     "/v1/test-rules",
+    "/v1/trace-heads",
     "/v1/tagged",
     "/v1/custom-fields",
     "/v1/disputes",
@@ -73,10 +74,15 @@ LISTS = [
     "/v1/silent-packs",
     "/v1/unmatched-sources",
     "/v1/unread-messages",
+    "/v1/passport-declarations",
     "/v1/outlets/directory",
     "/v1/recycler-notices",
     "/v1/withdrawals",
     "/v1/scrap-offers",
+    "/v1/routing-terms",
+    "/v1/province-rules",
+    "/v1/routing-plans",
+    "/v1/reroutings",
     f"/v1/packs/{UUID(int=1)}/readings",
     f"/v1/packs/{UUID(int=1)}/sessions",
     f"/v1/packs/{UUID(int=1)}/reading-flags",
@@ -96,6 +102,7 @@ AN_ID, AN_INSTANT = str(UUID(int=7)), "2026-01-01T00:00:00Z"
 OURS = {
     "/v1/events": ["12", AN_ID],
     "/v1/accounting-periods": ["2026-01-01"],
+    "/v1/trace-heads": ["2026-01-01"],
     "/readings": [AN_INSTANT],
     "/v1/autonomy": [7, AN_ID],
     "/sessions": [AN_INSTANT],
@@ -113,6 +120,7 @@ FOREIGN: list[Any] = [
     [" 1", AN_ID],
     ["1\n", AN_ID],
     ["\u0661", AN_ID],
+    ["2026-01-01"],
     ["2026-01-01T00:00:00"],
     ["0001-01-01T00:00:00+14:00"],
     [AN_ID, AN_ID],
@@ -178,6 +186,7 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/sites/{site_id}/packs",
                 "/v1/deals/{deal_id}/ledger",
                 "/v1/outlets/{outlet_id}/register",
+                "/v1/routing-plans/{plan_id}/items",
             }
             assert concrete <= documented
             for path in LISTS:

@@ -45,6 +45,7 @@ from tests.conftest import drop, prepare
 from tests.docs import (
     alarm_chapters,
     bill_chapters,
+    chain_chapters,
     consign_chapters,
     document_chapters,
     lease_chapters,
@@ -52,7 +53,9 @@ from tests.docs import (
     message_chapters,
     money_chapters,
     outlet_chapters,
+    passport_chapters,
     return_chapters,
+    route_chapters,
     side_chapters,
     tariff_chapters,
     tour,
@@ -94,6 +97,7 @@ async def tell(world: World) -> list[Told]:
     await tariff_chapters.what_prices_rest_on(staff, customer, packs["worn"], site["id"], line)
     await looking_back(teller, staff, packs["worn"])
     await timelines(staff, customer, packs["worn"], site["id"], contract)
+    await chain_chapters.a_chain_of_records(teller, staff, packs["worn"], packs["fresh"])
     await money_chapters.an_account(teller, staff, customer, parties["customer"], contract)
     await document_chapters.a_bill_for_the_tax_administration(teller, staff)
     await bill_chapters.a_line_in_dispute(staff, customer, parties["customer"])
@@ -107,6 +111,9 @@ async def tell(world: World) -> list[Told]:
     await return_chapters.a_return(teller, staff, customer, parties["customer"])
     await consign_chapters.scrap_on_the_road(teller, staff)
     await outlet_chapters.outlets_and_recyclers(teller, staff, customer, parties["recycler"])
+    await route_chapters.ways_to_recyclers(teller, staff)
+    await passport_chapters.a_passport(teller, staff, packs["fresh"])
+    await passport_chapters.a_whole_life(teller, staff, packs["worn"])
     return teller.finished()
 
 

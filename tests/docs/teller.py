@@ -208,6 +208,7 @@ class StandIns:
         self.began_at = began_at
         self.ended_at = ended_at
         self.ids: dict[str, str] = {}
+        self.hashes: dict[str, str] = {}
         self.instants: dict[str, str] = {}
         self.transactions: dict[str, str] = {}
         self.on = date.min
@@ -223,15 +224,17 @@ class StandIns:
 
     def value(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                self.text(name): self.cursor(part)
-                if name in ("cursor", "next_cursor") and part is not None
-                else self.value(part)
-                for name, part in value.items()
-            }
+            return {self.text(name): self.named(name, part) for name, part in value.items()}
         if isinstance(value, list):
             return [self.value(part) for part in value]
         return self.text(value) if isinstance(value, str) else value
+
+    def named(self, name: str, part: Any) -> Any:
+        if name in ("cursor", "next_cursor") and part is not None:
+            return self.cursor(part)
+        if name in ("hash", "previous_hash") and isinstance(part, str):  # over ids and instants
+            return self.hashes.setdefault(part, f"{len(self.hashes) + 1:064x}")
+        return self.value(part)
 
     def text(self, text: str) -> str:
         if text in self.known:

@@ -120,6 +120,7 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
         "interest": 6,
         "receivables": 184,
         "recyclers": 184,
+        "routing": 184,
         "tests": 26,
         "trace": 184,
     }

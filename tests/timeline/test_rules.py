@@ -19,6 +19,7 @@ KIND = re.compile(r"(contract|line|site|pack|waste|routing|invoice|note|attachme
 STEPS = {
     "pack.commissioned", "pack.swapped", "pack.relocated", "pack.damaged", "pack.lost",
     "pack.burnt", "pack.found", "pack.sold", "pack.returned", "waste.outbound", "waste.inbound",
+    "pack.failed",
 }  # fmt: skip
 
 
