@@ -1,7 +1,9 @@
 """What failed its transport check goes into no lot, and leaves in none."""
 
 from leasing.db.pool import Database
+from leasing.end_of_life import loads
 from tests import build
+from tests.api import stories
 from tests.build import World
 from tests.consignments import lots
 from tests.returns import steps
@@ -74,5 +76,24 @@ def test_what_is_left_of_a_burnt_pack_is_not_found_intact_later_either(database)
             inspections = f"/v1/packs/{lease['pack']['id']}/inspections"
             problem = await world.staff.refused("POST", inspections, 400, again)
             assert problem["code"] == "burnt_is_not_intact"
+
+    database(scenario)
+
+
+def test_the_plan_of_a_night_leaves_out_what_may_not_be_packed(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            packs = await stories.condemned_packs(world, 3)
+            failed = await check(world, packs[0]["id"], "water", on="2026-06-14")
+            await check(world, packs[1]["id"], "water", on="2026-06-14")
+            await check(world, packs[1]["id"])
+
+            async def waiting() -> set[str]:
+                async with db.transaction(read_only=True) as tx:
+                    return {str(load.pack_id) for load in await loads.waiting(tx, 10)}
+
+            assert await waiting() == {packs[1]["id"], packs[2]["id"]}
+            await world.staff.post(f"/v1/inspections/{failed['id']}/treatment", TREATED)
+            assert await waiting() == {pack["id"] for pack in packs}
 
     database(scenario)

@@ -1,6 +1,8 @@
 -- What failed its transport check, and was not treated, goes into no lot and leaves in none. A check
 -- may fail after its lot was packed, so that it is asked again when the lot leaves.
 
+CREATE INDEX inspection_failed ON inspection (pack_id) WHERE NOT transport_passed;
+
 CREATE TRIGGER consignment_pack_only_of_fit BEFORE INSERT ON consignment_pack
   FOR EACH ROW EXECUTE FUNCTION refuse_unfit_for_transport();
 
