@@ -45,8 +45,10 @@ from schemas.returns import (
     TreatmentCreate,
 )
 
-INSPECTED = (PackState.RETURNED, PackState.BURNT)
-"""States in which there is something to inspect, or what is left of it."""
+UNDECIDED = (PackState.RETURNED, PackState.BURNT)
+"""States in which it is not said yet what becomes of a pack, or of what is left of it."""
+WITH_LESSOR = (*UNDECIDED, PackState.CONDEMNED, PackState.ROUTED)
+"""States in which a pack may be looked at: on its return, and again before it is packed."""
 
 # Forms and bands
 
@@ -111,13 +113,14 @@ async def enter_band(tx: Connection, data: BandCreate, *, by: str, now: datetime
 async def inspect(
     tx: Connection, pack_id: UUID, data: InspectionCreate, *, by: str, now: datetime
 ) -> InspectionView:
-    """Record the joint inspection of a pack that came back, or of what is left of it. The orders
-    it came back by learn of it. Raises `BadSheet`, `BurntIsNotIntact`, `NoInspection`."""
+    """Record the joint inspection of a pack that came back, or of what is left of it; of one that
+    waits for its way it is the check before it is packed. The orders it came back by learn of it.
+    Raises `BadSheet`, `BurntIsNotIntact`, `NoInspection`."""
     refuse_future(data.inspected_on, civil_date(now), "inspected_on")
     pack = await batteries.lock(tx, pack_id)
-    if pack.state not in INSPECTED:
+    if pack.state not in WITH_LESSOR:
         raise NoInspection(f"a pack that is {pack.state} is not inspected", state=pack.state)
-    if pack.state is PackState.BURNT and data.hazard is HazardFound.INTACT:
+    if data.hazard is HazardFound.INTACT and await store.is_burnt(tx, pack_id):
         message = "what has burnt is damaged at least"
         raise BurntIsNotIntact(message, fields=[FieldError("/hazard", "burnt", message)])
     version, passed = await read_sheet(tx, pack_id, data)
@@ -222,7 +225,7 @@ async def decide(
     for what the rules of the day forbid otherwise."""
     refuse_future(data.decided_on, civil_date(now), "decided_on")
     pack = await batteries.lock(tx, pack_id)
-    if pack.state not in INSPECTED:
+    if pack.state not in UNDECIDED:
         raise NoInspection(f"a pack that is {pack.state} is not decided on", state=pack.state)
     shown = await options(tx, pack_id, data.assumptions, data.decided_on)
     refuse_inadmissible(shown, data.decision)

@@ -224,6 +224,20 @@ async def found(tx: Connection, pack_id: UUID) -> Found | None:
     return convert(row, Found) if row else None
 
 
+IS_BURNT = """
+SELECT reason = 'burnt'
+  FROM pack_return
+ WHERE pack_id = $1
+ ORDER BY returned_on DESC, id DESC
+ LIMIT 1
+"""
+
+
+async def is_burnt(tx: Connection, pack_id: UUID) -> bool:
+    """Whether a pack is what is left of one that burnt."""
+    return bool(await tx.fetchval(IS_BURNT, pack_id))
+
+
 INSERT_TREATMENT = """
 INSERT INTO transport_treatment (inspection_id, pack_id, treated_on, measures, document_sha256,
                                  shipper_signatory, consignee_signatory, entered_by, entered_at)

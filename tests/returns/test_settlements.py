@@ -1,12 +1,14 @@
 """The end of a lease as one statement: looked at, posted to the fen, and in the books."""
 
 import asyncio
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from tests import build, fleet
+from tests.api import stories
 from tests.build import Json, World
 from tests.returns import steps
 from tests.returns.test_orders import RETURNED, outcomes
@@ -404,5 +406,54 @@ def test_of_two_who_settle_at_once_one_does(database):
                     UUID(str(made["invoice_id"])),
                 )
             assert entries == 1
+
+    database(scenario)
+
+
+def test_rent_that_was_billed_ahead_is_given_back_on_the_statement(database):
+    """June was billed on its first day; the pack went back on the tenth, and nine days are owed.
+    31,000 came in, 9,300 are left, and both carry their tax."""
+
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=date(2026, 6, 2)) as world:
+            lease = await steps.leases(world, 1, billing_timing="advance")
+            await stories.run_job(world, "billing", date(2026, 6, 2))
+            await world.set_clock(date(2026, 6, 15))
+            order = await world.staff.post(
+                "/v1/return-orders",
+                steps.order(lease, "drop_off", planned_on=steps.RETURNED_ON),
+            )
+            path = f"/v1/return-orders/{order['id']}"
+            await world.staff.post(f"{path}/arrival", outcomes(order, RETURNED))
+            await steps.inspect(world, lease["packs"][0])
+            wanted = {
+                "settled_on": SETTLED_ON,
+                "counter_claim": {**SCRAP, "mass_kg": 1, "amount_per_kg": 10_000},
+                "use_deposit": True,
+            }
+            shown = await world.staff.post(f"{path}/settlement-preview", wanted)
+            assert sorted(row["amount"] for row in shown["rows"]) == [-31_000, 9_300]
+            assert shown["owed_amount"] == -(21_700 + 2_821)
+            assert shown["balance_amount"] == -(21_700 + 2_821) - 11_300
+            made = await world.staff.post(f"{path}/settlement", wanted)
+            assert made["statement"] == shown
+            invoice = await world.staff.get(f"/v1/invoices/{made['invoice_id']}")
+            assert (invoice["kind"], invoice["total_amount"]) == ("credit_note", -24_521)
+            payment = await world.staff.get(f"/v1/payments/{made['payment_id']}")
+            assert payment["unallocated_amount"] == 11_300
+
+    database(scenario)
+
+
+def test_prices_with_vat_in_them_are_settled_at_their_rate(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await inspected(world, vat_mode="inclusive", vat_percent="6")
+            shown = await world.staff.post(f"{lease['path']}/settlement-preview", claims(lease))
+            gross = sum(row["amount"] for row in shown["rows"])
+            (owed,) = shown["owed"]
+            assert shown["owed_amount"] == owed["gross_amount"] == gross
+            assert abs(owed["vat_amount"] * 106 - gross * 6) <= 53  # half a fen
+            assert owed["net_amount"] + owed["vat_amount"] == gross
 
     database(scenario)
