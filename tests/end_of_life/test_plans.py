@@ -429,7 +429,12 @@ def test_prices_of_space_of_the_newest_plan_turn_single_packs_away_from_dear_roo
     database(scenario)
 
 
-UNFIT = "UPDATE inspection SET transport_passed = false WHERE pack_id = ANY ($1::uuid[])"
+UNFIT = """
+UPDATE inspection
+   SET form_version = 1,
+       transport_passed = false
+ WHERE pack_id = ANY ($1::uuid[])
+"""
 DISMANTLED = "UPDATE disposition SET decision = 'dismantle' WHERE pack_id = ANY ($1::uuid[])"
 PAYS_FOR_DISMANTLING = """
 INSERT INTO scrap_offer (recycler_id, chemistry, disposition, valid, cny_per_kg, source,
