@@ -241,7 +241,7 @@ BEGIN
       RAISE EXCEPTION 'deal % would have % g open', of_deal.number, open_g
         USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_limit_kg',
               HINT = format('%s kg would be open, the limit is %s kg',
-                            open_g / 1000, of_deal.limit_g / 1000);
+                            round(open_g / 1000, 3), round(of_deal.limit_g / 1000.0, 3));
     END IF;
     IF open_amount > of_deal.limit_amount THEN
       RAISE EXCEPTION 'deal % would have % fen open', of_deal.number, open_amount
