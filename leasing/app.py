@@ -53,6 +53,8 @@ from leasing.ledger import model as ledger_model
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
+from leasing.obligations import api as obligations
+from leasing.obligations import model as obligations_model
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
 from leasing.parties import model as parties_model
@@ -89,6 +91,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **obligations_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -122,6 +125,7 @@ HANDLERS = [
     *quotes.HANDLERS,
     *end_of_life.HANDLERS,
     *timeline.HANDLERS,
+    *obligations.HANDLERS,
 ]
 
 

@@ -8,6 +8,7 @@ import msgspec
 from asyncpg import Record
 
 from leasing.db.pool import Connection, fetch_for
+from leasing.obligations import service as obligations
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ async def record(tx: Connection, steps: Sequence[Step], *, by: str, now: datetim
             by,
             now,
         )
+        await obligations.open_for(tx, [step.pack_id for step in steps], by=by, now=now)
 
 
 CODES = """
