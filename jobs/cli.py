@@ -18,6 +18,7 @@ from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_obligations import calendar, obligations
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
 from jobs.shell import database, run, say, server
@@ -52,6 +53,8 @@ main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(readings)
+main.add_command(obligations)
+main.add_command(calendar)
 
 
 @main.command()
@@ -272,6 +275,7 @@ run_group.add_command(runs_job("documents", "Forget PDFs that nobody asked for l
 run_group.add_command(runs_job("einvoices", "Send e-invoices and read the answers."))
 run_group.add_command(runs_job("health", "Check the packs that are due."))
 run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
+run_group.add_command(runs_job("obligations", "Write, send and escalate reports."))
 run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
 run_group.add_command(runs_job("duties", "Order tests that are asked for; find outages."))
 run_group.add_command(runs_job("tests", "Plan the check discharges that are due."))

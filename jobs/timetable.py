@@ -32,6 +32,8 @@ TIMETABLE: dict[str, CronTrigger] = {
     # After billing, of which each day may have some.
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
+    # What was recorded during the day is reported after all that may record at night.
+    "obligations": CronTrigger(hour=6, minute=30, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }

@@ -1,10 +1,12 @@
 """Obligations to report (报送义务): their states, what is sent and answered, what is refused."""
 
+from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from leasing.kit.errors import Conflict, NotFound
 from schemas.obligations import ObligationState
@@ -42,13 +44,43 @@ class Calendar(StrEnum):
     HOLIDAYS = "holidays"
 
 
+class RuleOfReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    code: str
+    article: str
+
+
+class Firm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    credit_code: str | None
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is reported for one obligation."""
+
+    obligation: UUID
+    rule: RuleOfReport
+    role: str
+    reports: str
+    event: str
+    event_on: date
+    due_on: date
+    code: str | None
+    """What is printed on the pack."""
+    chemistry: Annotated[str, Meta(pattern=r"^[A-GZ]$(?!\n)")]
+    mass_kg: Annotated[int, Meta(ge=1)]
+    adcode: Annotated[str, Meta(pattern=r"^[1-9][0-9]{5}$(?!\n)")] | None
+    counterparty: Firm | None
+    data: dict[str, Any]
+    """What the record of the event says."""
+
+
 class Dispatch(msgspec.Struct, frozen=True):
     """Reports that go out together. Sent twice it is the same, under the same id."""
 
     id: UUID
     recipient: str
     made_at: str
-    reports: list[dict[str, Any]]
+    reports: list[Report]
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

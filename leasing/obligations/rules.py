@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from leasing.obligations.model import LEVELS, NEXT_STATES, NoSuchField, ObligationStands
+import msgspec
+
+from leasing.obligations.model import LEVELS, NEXT_STATES, NoSuchField, ObligationStands, Report
 from schemas.obligations import DeadlineUnit, ObligationState
 
 IsWorkingDay = Callable[[date], bool]
@@ -61,7 +63,7 @@ def on_time_percent(on_time: int, judged: int) -> str | None:
     return f"{100 * on_time / judged:.2f}" if judged else None
 
 
-FIXED_FIELDS = ("/obligation", "/rule", "/event")
+FIXED_FIELDS = {"obligation", "rule", "role", "reports", "event"}
 """What a report is about; a report of something else is another obligation."""
 
 
@@ -69,10 +71,7 @@ def put_right(
     report: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A report with other values at JSON pointers (RFC 6901, names only), and what stood there.
-    Raises `NoSuchField`.
-
-    >>> put_right({"mass_kg": None, "data": {}}, {"/mass_kg": 46, "/data/note": "x"})
-    ({'mass_kg': 46, 'data': {'note': 'x'}}, {'/mass_kg': None, '/data/note': None})
+    Raises `NoSuchField`, also for a value that the field cannot have.
     """
     changed, was = copy.deepcopy(dict(report)), {}
     for pointer, value in values.items():
@@ -80,10 +79,14 @@ def put_right(
         place: Any = changed
         for name in path:
             place = place.get(name) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or any(pointer.startswith(one) for one in FIXED_FIELDS):
+        if not isinstance(place, dict) or names(pointer)[0] in FIXED_FIELDS:
             raise NoSuchField(f"{pointer} is no field of the report that may be put right")
         was[pointer] = place.get(last)
         place[last] = value
+    try:
+        msgspec.convert(changed, Report)
+    except msgspec.ValidationError as error:
+        raise NoSuchField(f"the report cannot be so: {error}") from error
     return changed, was
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from asyncpg import Record
 
 from leasing.db.pool import Connection
@@ -16,6 +17,7 @@ from leasing.kit.time import civil_date
 from leasing.kit.versions import refuse_unless_current
 from leasing.obligations import calendar_store, rules, store
 from leasing.obligations.calendars import Year
+from leasing.obligations.forms import UnreadableAnswer
 from leasing.obligations.model import (
     LEVELS,
     MAX_ATTEMPTS,
@@ -28,6 +30,7 @@ from leasing.obligations.model import (
     NoSuchSubmission,
     NotParked,
     ObligationStands,
+    Report,
     Result,
     RuleIsConfirmed,
 )
@@ -47,11 +50,6 @@ from schemas.obligations import (
     RuleView,
     SubmissionView,
 )
-
-
-class UnreadableAnswer(Invalid):
-    code = "unreadable_submission_answer"
-    title = "An answer to a submission cannot be read"
 
 
 async def note(
@@ -240,7 +238,7 @@ async def dispatch(tx: Connection, submission_id: UUID) -> Dispatch:
         id=submission_id,
         recipient=row["recipient"],
         made_at=row["made_at"].isoformat(),
-        reports=[item["payload"] for item in items],
+        reports=[msgspec.convert(item["payload"], Report) for item in items],
     )
 
 

@@ -296,7 +296,7 @@ async def by_party(
 # --- Deadlines that move, deadlines that pass -----------------------------------------------------
 
 RECOUNT = """
-WITH some AS (
+WITH chosen AS (
   SELECT id, event_on, due_on, deadline_number, deadline_unit
     FROM obligation
    WHERE is_provisional
@@ -306,9 +306,9 @@ WITH some AS (
      FOR UPDATE
 ),
 counted AS (
-  SELECT some.id, some.due_on AS was_due_on, last.day AS due_on,
+  SELECT chosen.id, chosen.due_on AS was_due_on, last.day AS due_on,
          deadline_is_provisional(last.day, deadline_unit) AS is_provisional
-    FROM some
+    FROM chosen
    CROSS JOIN LATERAL (SELECT deadline(event_on, deadline_number, deadline_unit)) AS last (day)
 ),
 moved AS (
@@ -333,8 +333,8 @@ logged AS (
     FROM moved
    ORDER BY id
 )
-SELECT (SELECT count(*)::int FROM some) AS looked_at,
-       (SELECT max(id::text)::uuid FROM some) AS last_id,
+SELECT (SELECT count(*)::int FROM chosen) AS looked_at,
+       (SELECT max(id::text)::uuid FROM chosen) AS last_id,
        coalesce((SELECT jsonb_agg(jsonb_build_object(
                    'id', id, 'was', was_due_on, 'due', due_on, 'provisional', is_provisional)
                    ORDER BY id)
@@ -377,7 +377,7 @@ async def escalate(
 # --- Reports and submissions ----------------------------------------------------------------------
 
 PREPARE = """
-WITH some AS (
+WITH chosen AS (
   SELECT id
     FROM obligation
    WHERE state = 'due'
@@ -410,12 +410,12 @@ UPDATE obligation
                             FROM party
                            WHERE party.id = record.party_id),
          'data', record.data)
-  FROM some
-  JOIN obligation AS one ON one.id = some.id
+  FROM chosen
+  JOIN obligation AS one ON one.id = chosen.id
   JOIN obligation_rule AS rule ON rule.id = one.rule_id
   JOIN trace_record AS record ON record.id = one.record_id
   JOIN pack ON pack.id = one.pack_id
- WHERE obligation.id = some.id
+ WHERE obligation.id = chosen.id
 RETURNING obligation.id
 """
 
@@ -429,20 +429,36 @@ UNSENT = """
 SELECT id
   FROM submission
  WHERE state = 'made'
-   AND id > $1
+   AND recipient = $1
+   AND id > $2
  ORDER BY id
  LIMIT 1
 """
 
 
-async def unsent(tx: Connection, after: UUID) -> UUID | None:
+async def unsent(tx: Connection, recipient: str, after: UUID) -> UUID | None:
     """A submission that was made, and of which we do not know that it arrived."""
-    found: UUID | None = await tx.fetchval(UNSENT, after)
+    found: UUID | None = await tx.fetchval(UNSENT, recipient, after)
     return found
 
 
+WAITING = """
+SELECT id
+  FROM submission
+ WHERE state = 'sent'
+   AND recipient = $1
+ ORDER BY id
+ LIMIT $2
+"""
+
+
+async def waiting(tx: Connection, recipient: str, limit: int) -> list[UUID]:
+    """Submissions that were sent and of which not every report was answered, oldest first."""
+    return [row["id"] for row in await tx.fetch(WAITING, recipient, limit)]
+
+
 MAKE = """
-WITH some AS (
+WITH chosen AS (
   SELECT id, payload
     FROM obligation
    WHERE state IN ('prepared', 'corrected')
@@ -456,19 +472,19 @@ WITH some AS (
 made AS (
   INSERT INTO submission (recipient, made_at)
   SELECT $1, $3
-   WHERE EXISTS (SELECT FROM some)
+   WHERE EXISTS (SELECT FROM chosen)
   RETURNING id
 ),
 items AS (
   INSERT INTO submission_item (submission_id, obligation_id, payload)
-  SELECT made.id, some.id, some.payload
-    FROM some, made
+  SELECT made.id, chosen.id, chosen.payload
+    FROM chosen, made
 ),
 claimed AS (
   UPDATE obligation
      SET submission_id = made.id
-    FROM some, made
-   WHERE obligation.id = some.id
+    FROM chosen, made
+   WHERE obligation.id = chosen.id
 )
 SELECT id FROM made
 """

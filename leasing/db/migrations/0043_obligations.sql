@@ -248,7 +248,8 @@ CREATE TABLE submission (
   CONSTRAINT submission_parked CHECK (state <> 'parked' OR failure IS NOT NULL)
 );
 
-CREATE INDEX submission_unsent ON submission (id) WHERE state = 'made';
+CREATE INDEX submission_under_way ON submission (state, recipient, id)
+ WHERE state IN ('made', 'sent');
 
 ALTER TABLE obligation ADD CONSTRAINT obligation_in_a_submission
   FOREIGN KEY (submission_id) REFERENCES submission (id);
