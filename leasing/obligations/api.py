@@ -164,7 +164,7 @@ async def obligations_calendar(
 
 
 @get(
-    "/obligations/calendar.html",
+    "/obligations/calendar/page",
     opt={"access": RECYCLERS},
     media_type=MediaType.HTML,
     responses=when_reading(),

@@ -50,6 +50,7 @@ from tests.docs import (
     maintenance_chapters,
     message_chapters,
     money_chapters,
+    obligation_chapters,
     side_chapters,
     tariff_chapters,
     tour,
@@ -101,6 +102,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.a_check_discharge(teller, staff)
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
+    await obligation_chapters.obligations(teller, staff)
     return teller.finished()
 
 
