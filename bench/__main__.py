@@ -23,6 +23,7 @@ from bench import (
     gateways,
     health,
     ingest,
+    obligations,
     one_row,
     packs,
     rating,
@@ -45,6 +46,7 @@ PARTS = (
     "routing",
     "health",
     "gateways",
+    "obligations",
 )
 
 
@@ -74,6 +76,7 @@ class Sizes:
     health_runs: int
     messages: int
     gateway_runs: int
+    obligations: int
 
 
 def timed() -> Callable[[str], None]:
@@ -111,6 +114,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             results += await rollout.measure(here, sizes.positions, sizes.rollout_runs, say)
         if "gateways" in parts:
             await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
+        if "obligations" in parts:
+            results += await obligations.measure(here, sizes.obligations, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
         if "health" in parts:
@@ -179,6 +184,7 @@ def table(results: list[Result]) -> Table:
 @click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
 @click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
 @click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
+@click.option("--obligations", "obligations_count", type=click.IntRange(1_000), help="5000000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -200,6 +206,7 @@ def main(
     routed: tuple[int, ...],
     fill: float | None,
     health_packs: int | None,
+    obligations_count: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -229,6 +236,7 @@ def main(
         health_runs=2 if quick else 3,
         messages=5_000 if quick else 20_000,
         gateway_runs=2 if quick else 5,
+        obligations=obligations_count or (500_000 if quick else 5_000_000),
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

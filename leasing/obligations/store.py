@@ -129,6 +129,7 @@ OPEN_OF_ALL = f"""{VIEW}
 OPEN_OF_ROLE = f"""{VIEW}
  WHERE {STILL_OPEN}
    AND obligation.role = $6
+   AND (NOT $7::boolean OR party_id IS NULL)
 {PAGE}"""
 
 OPEN_OF_PARTY = f"""{VIEW}
@@ -140,7 +141,6 @@ OPEN_OF_PARTY = f"""{VIEW}
 OPEN_OF_LESSOR = f"""{VIEW}
  WHERE {STILL_OPEN}
    AND party_id IS NULL
-   AND ($6::text IS NULL OR obligation.role = $6)
 {PAGE}"""
 
 
@@ -158,10 +158,10 @@ async def open_after(
     given = (*days, *after, limit)
     if party_id is not None:
         return await tx.fetch(OPEN_OF_PARTY, *given, party_id, role)
-    if own:
-        return await tx.fetch(OPEN_OF_LESSOR, *given, role)
     if role is not None:
-        return await tx.fetch(OPEN_OF_ROLE, *given, role)
+        return await tx.fetch(OPEN_OF_ROLE, *given, role, own)
+    if own:
+        return await tx.fetch(OPEN_OF_LESSOR, *given)
     return await tx.fetch(OPEN_OF_ALL, *given)
 
 
