@@ -46,6 +46,13 @@ def days_of(year: int) -> list[date]:
     return [first + timedelta(days=n) for n in range((date(year + 1, 1, 1) - first).days)]
 
 
+def sources() -> set[tuple[str, str]]:
+    """Each package by its version, as it stands beside the years that came from it."""
+    return {
+        (str(one), f"{one} {version(one)}") for one in (Calendar.CHINESECALENDAR, Calendar.HOLIDAYS)
+    }
+
+
 def of_chinesecalendar(year: int) -> Year | None:
     """None when the year is not published, or too old."""
     if not calendars.is_published(year):

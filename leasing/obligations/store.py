@@ -12,10 +12,9 @@ from leasing.db.pool import Connection, fetch_for
 # --- Opening ------------------------------------------------------------------------------------
 
 # What was written about some packs at one instant opens an obligation for each rule that holds on
-# the event's own day and that somebody's role asks for. A record that corrects another stands
-# for it: what is open because of that one is void, and what was really done opens anew, unless the
-# correction says that it never was. Which one it corrects stands in a column where there is one,
-# else in its data.
+# the event's own day and that somebody's role asks for; roles and deadlines are looked up once for
+# all that is alike. A record that corrects another stands for what was really done, unless it says
+# that it never was. Which one it corrects stands in a column where there is one, else in its data.
 OPEN = """
 WITH written AS (
   SELECT record.id,
@@ -39,36 +38,58 @@ WITH written AS (
    WHERE record.pack_id = ANY ($1::uuid[])
      AND record.recorded_at = $2
 ),
-opened AS (
-  INSERT INTO obligation (record_id, rule_id, pack_id, party_id, role, event_kind, event_on,
-                          recipient, deadline_number, deadline_unit, due_on, is_provisional,
-                          opened_at, changed_at)
-  SELECT written.id, rule.id, written.pack_id, reporter.party_id, rule.role, written.kind,
-         written.happened_on, rule.recipient, rule.deadline_number, rule.deadline_unit, last.day,
-         deadline_is_provisional(last.day, rule.deadline_unit), $2, $2
+asked AS (
+  SELECT written.id AS record_id, written.pack_id, written.happened_on, written.kind,
+         rule.id AS rule_id, rule.role, rule.recipient, rule.deadline_number, rule.deadline_unit,
+         CASE WHEN rule.reporter <> 'lessor' THEN written.party_id END AS party_id
     FROM written
     JOIN obligation_rule AS rule
       ON rule.is_enabled
      AND rule.event_kind = written.kind
      AND rule.valid @> written.happened_on
-   CROSS JOIN LATERAL (
-         SELECT CASE WHEN rule.reporter <> 'lessor' THEN written.party_id END
-         ) AS reporter (party_id)
-   CROSS JOIN LATERAL (
-         SELECT deadline(written.happened_on, rule.deadline_number, rule.deadline_unit)
-         ) AS last (day)
-   WHERE (rule.reporter <> 'party' OR written.party_id IS NOT NULL)
-     AND plays_role(reporter.party_id, rule.role, written.happened_on)
-   ORDER BY written.id, rule.id
+   WHERE rule.reporter <> 'party'
+      OR written.party_id IS NOT NULL
+),
+alike AS MATERIALIZED (
+  SELECT DISTINCT rule_id, party_id, happened_on, role, deadline_number, deadline_unit
+    FROM asked
+),
+owed AS MATERIALIZED (
+  SELECT rule_id, party_id, happened_on,
+         deadline(happened_on, deadline_number, deadline_unit) AS due_on
+    FROM alike
+   WHERE plays_role(party_id, role, happened_on)
+),
+opened AS (
+  INSERT INTO obligation (record_id, rule_id, pack_id, party_id, role, event_kind, event_on,
+                          recipient, deadline_number, deadline_unit, due_on, is_provisional,
+                          opened_at, changed_at)
+  SELECT asked.record_id, asked.rule_id, asked.pack_id, asked.party_id, asked.role, asked.kind,
+         asked.happened_on, asked.recipient, asked.deadline_number, asked.deadline_unit,
+         owed.due_on,
+         deadline_unit = 'working_days' AND NOT coalesce(working_day.is_published, false), $2, $2
+    FROM asked
+    JOIN owed
+      ON owed.rule_id = asked.rule_id
+     AND owed.happened_on = asked.happened_on
+     AND owed.party_id IS NOT DISTINCT FROM asked.party_id
+    LEFT JOIN working_day ON working_day.day = owed.due_on
+   ORDER BY asked.record_id, asked.rule_id
       ON CONFLICT (record_id, rule_id) DO NOTHING
 )
+SELECT corrected_id, reason
+  FROM written
+ WHERE corrected_id IS NOT NULL
+"""
+
+VOID_CORRECTED = """
 UPDATE obligation
    SET state = 'void',
-       void_reason = written.reason,
+       void_reason = given.reason,
        version = version + 1,
-       changed_at = $2
-  FROM written
- WHERE obligation.record_id = written.corrected_id
+       changed_at = $3
+  FROM unnest($1::uuid[], $2::text[]) AS given (record_id, reason)
+ WHERE obligation.record_id = given.record_id
    AND (state IN ('due', 'rejected')
         OR state IN ('prepared', 'corrected') AND submission_id IS NULL)
 RETURNING obligation.id, void_reason
@@ -77,8 +98,16 @@ RETURNING obligation.id, void_reason
 
 async def open_for(tx: Connection, pack_ids: Sequence[UUID], now: datetime) -> list[Record]:
     """Open what follows from the records written about packs at an instant; what was opened
-    before stays. Returns what a correction made void."""
-    return await fetch_for(tx, len(pack_ids), OPEN, list(set(pack_ids)), now)
+    before stays. What is open because of a record that one of them corrects is void; returns it."""
+    corrected = await fetch_for(tx, len(pack_ids), OPEN, list(set(pack_ids)), now)
+    if not corrected:
+        return []
+    return await tx.fetch(
+        VOID_CORRECTED,
+        [row["corrected_id"] for row in corrected],
+        [row["reason"] for row in corrected],
+        now,
+    )
 
 
 UNOPENED = """
