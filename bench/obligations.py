@@ -111,29 +111,26 @@ async def fill(place: Place, count: int, say: Callable[[str], None]) -> None:
         await connection.close()
 
 
-def of_role(name: str, role: str, own: bool, *, is_promised: bool = True) -> Question:
-    arguments = (*EVER, date.min, FIRST, ROWS, role, own)
-    return Question(name, store.OPEN_OF_ROLE, arguments, is_promised)
-
-
 def questions(firm: UUID) -> list[Question]:
-    start = (date.min, FIRST)
-    ever, overdue = EVER, (EVER[0], TODAY)
     december = (date(2026, 12, 1), date(2027, 1, 1))
-    middle = (date(2022, 6, 15), FIRST)
+    ever, overdue = (EVER[1], EVER[0], FIRST, ROWS), (TODAY, EVER[0], FIRST, ROWS)
+    month = (december[1], december[0], FIRST, ROWS)
+    middle = (EVER[1], date(2022, 6, 15), FIRST, ROWS)
     return [
-        Question("all that is open", store.OPEN_OF_ALL, (*ever, *start, ROWS)),
-        Question("all that is overdue", store.OPEN_OF_ALL, (*overdue, *start, ROWS)),
-        Question("a page in the middle", store.OPEN_OF_ALL, (*ever, *middle, ROWS)),
-        Question("due in a month", store.OPEN_OF_ALL, (*december, *start, ROWS)),
-        Question("the lessor's own", store.OPEN_OF_LESSOR, (*ever, *start, ROWS)),
-        Question("its own, due in a month", store.OPEN_OF_LESSOR, (*december, *start, ROWS)),
-        Question("of one party", store.OPEN_OF_PARTY, (*ever, *start, ROWS, firm, None)),
-        Question("one party's overdue", store.OPEN_OF_PARTY, (*overdue, *start, ROWS, firm, None)),
-        of_role("in a role", "recycler", False),
-        of_role("in a role that has none", "carmaker", False),
-        of_role("its own, in a role", "repurposer", True),
-        of_role("its own, in a role that only others have", "recycler", True, is_promised=False),
+        Question("all that is open", store.OPEN_OF_ALL, ever),
+        Question("all that is overdue", store.OPEN_OF_ALL, overdue),
+        Question("a page in the middle", store.OPEN_OF_ALL, middle),
+        Question("due in a month", store.OPEN_OF_ALL, month),
+        Question("the lessor's own", store.OPEN_OF_LESSOR, ever),
+        Question("its own, due in a month", store.OPEN_OF_LESSOR, month),
+        Question("its own, in a role", store.OPEN_OF_LESSOR_IN_ROLE, (*ever, "repurposer")),
+        Question("its own, in a role of others", store.OPEN_OF_LESSOR_IN_ROLE, (*ever, "recycler")),
+        Question("of one party", store.OPEN_OF_PARTY, (*ever, firm, None)),
+        Question("one party's overdue", store.OPEN_OF_PARTY, (*overdue, firm, None)),
+        Question("one party's, in another role", store.OPEN_OF_PARTY, (*ever, firm, "carmaker")),
+        Question("in a role", store.OPEN_OF_ROLE, (*ever, "recycler")),
+        Question("in a role, due in a month", store.OPEN_OF_ROLE, (*month, "recycler")),
+        Question("in a role that has none", store.OPEN_OF_ROLE, (*ever, "carmaker")),
         Question("calendar of a month", store.BY_DAY, (*december, TODAY, None, False), False),
         Question("counts of a month", store.BY_PARTY, (*december, TODAY, None, ROWS), False),
     ]

@@ -88,7 +88,7 @@ async def list_obligations(
     return Page(shown, more)
 
 
-@get("/packs/{pack_id:uuid}/obligations", opt={"access": RECYCLERS}, responses=when_reading())
+@get("/packs/{pack_id:uuid}/obligations", opt={"access": RECYCLERS}, responses=when_reading(404))
 async def list_obligations_of_a_pack(
     tx: Tx, pack_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ObligationView]:
@@ -164,20 +164,20 @@ async def obligations_calendar(
 
 
 @get(
-    "/obligations/calendar/page",
+    "/obligations/calendar/{day:str}/page",
     opt={"access": RECYCLERS},
     media_type=MediaType.HTML,
-    responses=when_reading(),
+    responses=when_reading(404),
 )
 async def obligations_calendar_page(
     tx: Tx,
     now: Now,
-    month: MonthParameter = None,
+    day: FromPath[date],
     party_id: FromQuery[UUID | None] = None,
     own: Own = False,
 ) -> Response[str]:
-    """The same as a page for people."""
-    view = await month_view(tx, civil_date(now), month, party_id, own)
+    """The month of a day as a sheet for people."""
+    view = await month_view(tx, civil_date(now), f"{day:%Y-%m}", party_id, own)
     whose = "the lessor" if own else "one party" if party_id else "all that may be seen"
     html = page.render(view, whose, await calendar_store.horizon(tx))
     return Response(html, media_type=MediaType.HTML, headers=page.HEADERS)
@@ -187,19 +187,22 @@ async def obligations_calendar_page(
 async def obligations_counts(
     tx: Tx,
     now: Now,
-    from_on: FromQuery[date],
-    to_on: FromQuery[date],
+    from_on: FromQuery[date | None] = None,
+    to_on: FromQuery[date | None] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PartyCounts]:
-    """Of each party: what ended in `[from_on, to_on)`, what became of it, and how much was sent by
-    its last day, in percent of what was sent or is over."""
+    """Of each party: what ended in `[from_on, to_on)`, this year unless days are named, what became
+    of it, and how much was sent by its last day, in percent of what was sent or is over."""
+    today = civil_date(now)
+    from_on = from_on or today.replace(month=1, day=1)
+    to_on = to_on or from_on.replace(year=from_on.year + 1, month=1, day=1)
     if to_on <= from_on:
         fault = FieldError("?to_on", "not_after_start", "the days end after they begin")
         raise Invalid(fault.message, fields=[fault])
     # The lessor comes first, as the id of zeros.
     after = None if cursor is None else decode(cursor, tuple[UUID])[0]
-    rows = await store.by_party(tx, (from_on, to_on), civil_date(now), after, limit + 1)
+    rows = await store.by_party(tx, (from_on, to_on), today, after, limit + 1)
     found = [service.counts(row) for row in rows]
     return page_by(found, limit, lambda one: one.party_id or FIRST)
 

@@ -142,12 +142,12 @@ SELECT obligation.id, record_id, rule_id, rule.code AS rule_code, rule.article, 
 
 STILL_OPEN = "state IN ('due', 'prepared', 'rejected', 'corrected')"
 
+# A page of the first days begins at the first day, not before it: an index is read from there on.
 PAGE = """
-   AND due_on >= $1
-   AND due_on < $2
-   AND (due_on, obligation.id) > ($3, $4)
+   AND due_on < $1
+   AND (due_on, obligation.id) > ($2, $3)
  ORDER BY due_on, obligation.id
- LIMIT $5
+ LIMIT $4
 """
 
 # One statement for each way to ask, so that each is read from the index made for it.
@@ -157,20 +157,29 @@ OPEN_OF_ALL = f"""{VIEW}
 
 OPEN_OF_ROLE = f"""{VIEW}
  WHERE {STILL_OPEN}
-   AND obligation.role = $6
-   AND (NOT $7::boolean OR party_id IS NULL)
+   AND obligation.role = $5
 {PAGE}"""
 
 OPEN_OF_PARTY = f"""{VIEW}
  WHERE {STILL_OPEN}
-   AND party_id = $6
-   AND ($7::text IS NULL OR obligation.role = $7)
+   AND party_id = $5
+   AND ($6::text IS NULL OR obligation.role = $6)
 {PAGE}"""
 
 OPEN_OF_LESSOR = f"""{VIEW}
  WHERE {STILL_OPEN}
    AND party_id IS NULL
 {PAGE}"""
+
+OPEN_OF_LESSOR_IN_ROLE = f"""{VIEW}
+ WHERE {STILL_OPEN}
+   AND party_id IS NULL
+   AND obligation.role = $5
+{PAGE}"""
+
+
+NO_ID = UUID(int=0)
+"""Before every id."""
 
 
 async def open_after(
@@ -184,13 +193,16 @@ async def open_after(
     role: str | None,
 ) -> list[Record]:
     """What is open and due in some days, the most urgent first."""
-    given = (*days, *after, limit)
+    from_on, to_on = days
+    given = (to_on, *max(after, (from_on, NO_ID)), limit)
     if party_id is not None:
         return await tx.fetch(OPEN_OF_PARTY, *given, party_id, role)
-    if role is not None:
-        return await tx.fetch(OPEN_OF_ROLE, *given, role, own)
+    if own and role is not None:
+        return await tx.fetch(OPEN_OF_LESSOR_IN_ROLE, *given, role)
     if own:
         return await tx.fetch(OPEN_OF_LESSOR, *given)
+    if role is not None:
+        return await tx.fetch(OPEN_OF_ROLE, *given, role)
     return await tx.fetch(OPEN_OF_ALL, *given)
 
 

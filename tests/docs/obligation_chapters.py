@@ -24,10 +24,10 @@ async def obligations(teller: Teller, staff: Voice) -> None:
 
 async def what_is_reported(teller: Teller, staff: Voice, folder: Path) -> None:
     """Lists and sheets, then one report that is rejected and put right."""
-    await staff.get("what is still to be reported", "/v1/obligations", own="true", limit=1)
+    await staff.get("what is still to be reported", "/v1/obligations", own=True, limit=1)
     month = f"{teller.on:%Y-%m}"
     await staff.get("what ends on which day", "/v1/obligations/calendar", month=month)
-    await staff.get("the same as a sheet", "/v1/obligations/calendar/page", month=month)
+    await staff.get("the same as a sheet", f"/v1/obligations/calendar/{teller.on}/page")
     span = {"from_on": str(date(2026, 1, 1)), "to_on": str(teller.on + timedelta(days=60))}
     await staff.get("how much was in time", "/v1/obligations/counts", **span, limit=1)
     obligation = await one_rejected(teller, folder)

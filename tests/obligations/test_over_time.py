@@ -224,7 +224,9 @@ def test_a_calendar_sheet_counts_what_ends_on_each_day(database):
             assert sum(day["total"] for day in mine["days"]) == 3
             hers = await world.staff.get("/v1/obligations/calendar", party_id=firm["id"])
             assert sum(day["total"] for day in hers["days"]) == 1
-            answer = await world.staff.ask("GET", "/v1/obligations/calendar/page?own=true")
+            answer = await world.staff.ask(
+                "GET", "/v1/obligations/calendar/2026-06-30/page?own=true"
+            )
             assert answer.headers["content-type"].startswith("text/html")
             assert "default-src 'none'" in answer.headers["content-security-policy"]
             text = " ".join(answer.text.split())

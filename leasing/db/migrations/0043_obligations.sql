@@ -199,6 +199,8 @@ CREATE INDEX obligation_open_by_party ON obligation (party_id, due_on, id)
  WHERE state IN ('due', 'prepared', 'rejected', 'corrected');
 CREATE INDEX obligation_open_by_role ON obligation (role, due_on, id)
  WHERE state IN ('due', 'prepared', 'rejected', 'corrected');
+CREATE INDEX obligation_open_own_by_role ON obligation (role, due_on, id)
+ WHERE state IN ('due', 'prepared', 'rejected', 'corrected') AND party_id IS NULL;
 -- All of a month, for counts and percentages, from the index alone.
 CREATE INDEX obligation_by_due ON obligation (due_on, party_id)
 INCLUDE (state, submitted_on, is_provisional);
@@ -313,6 +315,12 @@ ALTER TABLE submission_item ENABLE ROW LEVEL SECURITY;
 CREATE POLICY submission_item_audit ON submission_item FOR SELECT TO leasing_auditor USING (true);
 GRANT SELECT ON submission, submission_item, calendar_year, calendar_day TO leasing_auditor;
 -- Rules and days are no secret to whom they bind.
+ALTER TABLE obligation_rule ENABLE ROW LEVEL SECURITY;
+CREATE POLICY obligation_rule_public ON obligation_rule FOR SELECT
+  TO leasing_recycler, leasing_auditor USING (true);
+ALTER TABLE working_day ENABLE ROW LEVEL SECURITY;
+CREATE POLICY working_day_public ON working_day FOR SELECT
+  TO leasing_recycler, leasing_auditor USING (true);
 GRANT SELECT ON obligation_rule, working_day TO leasing_recycler, leasing_auditor;
 
 -- --- The rules as they are known ----------------------------------------------------------------
