@@ -23,6 +23,7 @@ from bench import (
     gateways,
     health,
     ingest,
+    obligations,
     one_row,
     packs,
     rating,
@@ -49,6 +50,7 @@ PARTS = (
     "health",
     "gateways",
     "trace",
+    "obligations",
 )
 
 
@@ -82,6 +84,7 @@ class Sizes:
     traced_packs: int
     traced_records: int
     trace_runs: int
+    obligations: int
 
 
 def timed() -> Callable[[str], None]:
@@ -125,6 +128,8 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
         if "routes" in parts:
             await routes.measure(here, sizes.waiting, say)
+        if "obligations" in parts:
+            results += await obligations.measure(here, sizes.obligations, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
         if "health" in parts:
@@ -195,6 +200,7 @@ def table(results: list[Result]) -> Table:
 @click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
 @click.option("--traced-packs", type=click.IntRange(100), help="That get records; 20000.")
 @click.option("--traced-records", type=click.IntRange(1), help="Of each of these packs; 10.")
+@click.option("--obligations", "obligations_count", type=click.IntRange(1_000), help="5000000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -218,6 +224,7 @@ def main(
     health_packs: int | None,
     traced_packs: int | None,
     traced_records: int | None,
+    obligations_count: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -251,6 +258,7 @@ def main(
         traced_packs=traced_packs or (2_000 if quick else 20_000),
         traced_records=traced_records or (5 if quick else 10),
         trace_runs=2 if quick else 5,
+        obligations=obligations_count or (500_000 if quick else 5_000_000),
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

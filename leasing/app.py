@@ -63,6 +63,8 @@ from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
 from leasing.matching import api as matching
+from leasing.obligations import api as obligations
+from leasing.obligations import model as obligations_model
 from leasing.outlets import api as outlets
 from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
@@ -114,6 +116,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **consignments_model.CONSTRAINTS,
     **deals_model.CONSTRAINTS,
     **traceability_model.CONSTRAINTS,
+    **obligations_model.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -158,6 +161,7 @@ HANDLERS = [
     *passports.HANDLERS,
     *balances.HANDLERS,
     *life_files.HANDLERS,
+    *obligations.HANDLERS,
 ]
 
 

@@ -64,6 +64,10 @@ LISTS = [
     "/v1/custom-fields",
     "/v1/disputes",
     "/v1/einvoices",
+    "/v1/obligations",
+    "/v1/obligation-rules",
+    "/v1/submissions",
+    f"/v1/packs/{UUID(int=1)}/obligations",
     "/v1/red-letters",
     "/v1/price-plans",
     "/v1/meter-readings",
@@ -105,6 +109,7 @@ OURS = {
     "/v1/trace-heads": ["2026-01-01"],
     "/readings": [AN_INSTANT],
     "/v1/autonomy": [7, AN_ID],
+    "/v1/obligations": ["2026-01-01", AN_ID],
     "/sessions": [AN_INSTANT],
     "/reading-flags": [AN_INSTANT, "stuck", "soc_percent"],
     "/v1/unmatched-sources": ["device", "FSU-7", 1],
@@ -171,6 +176,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
             below = {f"/v1/{kind}s/{{{kind}_id}}" for kind in ("pack", "site", "contract")}
             assert documented - concrete == {
                 "/v1/contracts/{contract_id}/deposit-movements",
+                # This asks for days.
+                "/v1/obligations/counts",
                 "/v1/billing-runs/{run_id}/contracts",
                 "/v1/billing-runs/{run_id}/held-lines",
                 "/v1/invoices/{invoice_id}/lines",

@@ -52,6 +52,7 @@ from tests.docs import (
     maintenance_chapters,
     message_chapters,
     money_chapters,
+    obligation_chapters,
     outlet_chapters,
     passport_chapters,
     return_chapters,
@@ -114,6 +115,7 @@ async def tell(world: World) -> list[Told]:
     await route_chapters.ways_to_recyclers(teller, staff)
     await passport_chapters.a_passport(teller, staff, packs["fresh"])
     await passport_chapters.a_whole_life(teller, staff, packs["worn"])
+    await obligation_chapters.obligations(teller, staff)
     return teller.finished()
 
 
