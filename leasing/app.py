@@ -52,6 +52,8 @@ from leasing.ledger import api as ledger
 from leasing.ledger import model as ledger_model
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
+from leasing.market import api as market
+from leasing.market import states as market_states
 from leasing.matching import api as matching
 from leasing.outlets import api as outlets
 from leasing.parties import api as parties
@@ -89,6 +91,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **einvoices_model.CONSTRAINTS,
     **quotes_service.CONSTRAINTS,
     **end_of_life_model.CONSTRAINTS,
+    **market_states.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -112,6 +115,7 @@ HANDLERS = [
     *autonomy.HANDLERS,
     *maintenance.HANDLERS,
     *matching.HANDLERS,
+    *market.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,
     *accounting.HANDLERS,

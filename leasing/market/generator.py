@@ -1,10 +1,10 @@
 """A market of a size that makes a hard problem, generated.
 
-Nothing in it is real but the points of the prefectures. Warehouses of some 5,500 packs hold those of eight
+Nothing in it is real but the points of the prefectures. Warehouses of some 5,500 packs hold eight
 models, made in three years, most at 70 to 95 % of their rating; towers want 51.2 V, a few cabins
 24 V, stores and vehicles 345.6 V; all want about twice what there is. Rents scatter by a quarter
-and residual values by a tenth: so differ what needs bring for the same packs, and ratios between
-plans depend on it. The same arguments give the same market on every machine.
+and residual values by a tenth, and ratios between plans depend on that. The same arguments give the
+same market on every machine.
 """
 
 from dataclasses import replace
@@ -57,7 +57,12 @@ def national(needs: int, packs: int, seed: int = SEED) -> Market:
     random = Random(seed)
     units = covered_units()
     ladder = np.cumsum([weight(unit) for unit in units])
-    houses = sorted({pick_unit(random, units, ladder).adcode for _ in range(max(1, round(packs / PACKS_A_WAREHOUSE)))})
+    houses = sorted(
+        {
+            pick_unit(random, units, ladder).adcode
+            for _ in range(max(1, round(packs / PACKS_A_WAREHOUSE)))
+        }
+    )
     places = [unit for unit in units if unit.adcode in houses]
     return Market(
         longitude=whole([round(1e5 * unit.longitude) for unit in places]),
@@ -83,9 +88,7 @@ def bins_of(random: Random, places: int, packs: int) -> Bins:
     keys = sorted(counted)
     columns = np.array(keys, dtype=np.int64).reshape(-1, 5).T.copy()
     residual = [
-        round(
-            MODELS.energy_wh[model] * STEP * grade / 1000 * 9.0 * exp(0.1 * gauss(random))
-        )
+        round(MODELS.energy_wh[model] * STEP * grade / 1000 * 9.0 * exp(0.1 * gauss(random)))
         for _, model, _, _, grade in keys
     ]
     return Bins(
@@ -103,24 +106,30 @@ Lot: TypeAlias = tuple[int, int, int, int, int, float, float]
 
 
 def lots(random: Random, places: int, packs: int) -> list[Lot]:
-    """Place, model, make, day, packs, and their state of health: middle and spread. What is expected
-    back comes in lots, as contracts end."""
+    """Place, model, make, day, packs, and their state of health: middle and spread. What is
+    expected back comes in lots, as contracts end."""
     expected = packs * EXPECTED_PERCENT // 100
     found: list[Lot] = []
     while expected > 0:
         many = min(expected, RETURNED_LOT)
         expected -= many
-        kind = (int(places * random.random()), pick(random, MODEL_SHARES), pick(random, MADE_SHARES))
+        kind = (
+            int(places * random.random()),
+            pick(random, MODEL_SHARES),
+            pick(random, MADE_SHARES),
+        )
         found.append((*kind, 30 + 30 * int(2 * random.random()), many, 0.84, 0.03))
     for _ in range(packs * (100 - EXPECTED_PERCENT) // 100):
-        kind = (int(places * random.random()), pick(random, MODEL_SHARES), pick(random, MADE_SHARES))
+        kind = (
+            int(places * random.random()),
+            pick(random, MODEL_SHARES),
+            pick(random, MADE_SHARES),
+        )
         found.append((*kind, 0, 1, 0.88 - 0.03 * (2 - kind[2]), 0.045))
     return found
 
 
-def needs_of(
-    random: Random, units: tuple[Prefecture, ...], ladder: Ints, needs: int
-) -> Needs:
+def needs_of(random: Random, units: tuple[Prefecture, ...], ladder: Ints, needs: int) -> Needs:
     rows = []
     for _ in range(needs):
         unit = pick_unit(random, units, ladder)

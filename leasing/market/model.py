@@ -6,8 +6,8 @@ a need is served from a *window*: two neighbouring bins of one *chain*, which di
 health alone. A need takes k packs of a window,
 
     usable = energy · (lower edge of the window − fade until the end of the term) · cold share
-    k = ceil(need / usable)            state of health at least 50 % at the end; k at most the slots,
-                                       and at most the packs of the window
+    k = ceil(need / usable)            at most the slots, and at most the packs of the window
+    state of health at the end of the term at least 50 %
     value = (rent − k · (freight + residual value given up)) · weight / 100, rounded down
 
 or is not served. All numbers are whole: watt-hours, thousandths, fen.

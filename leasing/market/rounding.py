@@ -205,9 +205,7 @@ def feasible(market: Market, pricer: Pricer, columns: Columns) -> bool:
     order = np.argsort(columns.window, kind="stable")
     return all(
         stock.take(w, k)
-        for w, k in zip(
-            columns.window[order].tolist(), columns.packs[order].tolist(), strict=True
-        )
+        for w, k in zip(columns.window[order].tolist(), columns.packs[order].tolist(), strict=True)
     )
 
 

@@ -88,7 +88,7 @@ def generated(
     clock: Clock,
 ) -> Relaxed:
     many = len(market.needs.rent)
-    stock = market.bins.packs * (len(needs) / max(1, many))
+    stock: Floats = (market.bins.packs * (len(needs) / max(1, many))).astype(np.float64)
     columns = pricer.best(prices, MANY_FIRST, rows=needs)
     best = Relaxed(prices, columns, np.zeros(len(columns)), 0, 2**62, 0, True)
     for rounds in range(1, MOST_ROUNDS + 1):

@@ -72,9 +72,7 @@ class Pricer:
     def carried(self, needs: Ints) -> Ints:
         """Fen a pack, by window; distances are rounded to 100 m."""
         m = self.market
-        chord = np.sqrt(
-            np.maximum(0.0, 2 - 2 * np.clip(self.sites[needs] @ self.places.T, -1, 1))
-        )
+        chord = np.sqrt(np.maximum(0.0, 2 - 2 * np.clip(self.sites[needs] @ self.places.T, -1, 1)))
         hundreds = np.round(20 * EARTH_RADIUS_KM * np.arcsin(chord / 2)).astype(np.int64)
         heavy = m.models.mass_kg[m.bins.model] * m.freight * m.circuity_percent
         return (hundreds[:, m.bins.place] * heavy + 5_000_000) // 10_000_000
@@ -100,9 +98,7 @@ class Pricer:
             column = top.ravel()
             keep = net[row, column] > least[row]
             row, column = row[keep], column[keep]
-            found.append(
-                Columns(needs[row], column, packs[row, column], value[row, column])
-            )
+            found.append(Columns(needs[row], column, packs[row, column], value[row, column]))
         return joined(found)
 
 
