@@ -23,6 +23,7 @@ from bench import (
     gateways,
     health,
     ingest,
+    market,
     one_row,
     packs,
     rating,
@@ -43,6 +44,7 @@ PARTS = (
     "documents",
     "decoders",
     "routing",
+    "market",
     "health",
     "gateways",
 )
@@ -70,6 +72,8 @@ class Sizes:
     document_runs: int
     routed: tuple[int, ...]
     fill: float | None
+    markets: tuple[tuple[int, int], ...]
+    market_seconds: float
     health_packs: int
     health_runs: int
     messages: int
@@ -92,7 +96,9 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
         decoders.measure(say)
     if "routing" in parts:
         routing.measure(say, sizes.routed, sizes.fill)
-    if set(parts) <= {"decoders", "routing"}:
+    if "market" in parts:
+        market.measure(say, sizes.markets, sizes.market_seconds)
+    if set(parts) <= {"decoders", "routing", "market"}:
         return results
     with place(say) as here:
         if "billing" in parts:
@@ -178,6 +184,8 @@ def table(results: list[Result]) -> Table:
 @click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
 @click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
+@click.option("--needs", multiple=True, type=click.IntRange(50), help="To match; packs are 5 each.")
+@click.option("--market-seconds", default=180.0, show_default=True, help="For a plan.")
 @click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
@@ -199,6 +207,8 @@ def main(
     rollout_runs: int | None,
     routed: tuple[int, ...],
     fill: float | None,
+    needs: tuple[int, ...],
+    market_seconds: float,
     health_packs: int | None,
     plans: Path | None,
 ) -> None:
@@ -225,6 +235,8 @@ def main(
         document_runs=2 if quick else 6,
         routed=routed or ((1_000, 10_000) if quick else (1_000, 10_000, 30_000)),
         fill=fill,
+        markets=tuple((one, 5 * one) for one in needs or ((1_000,) if quick else (1_000, 10_000))),
+        market_seconds=market_seconds,
         health_packs=health_packs or (500 if quick else 2_000),
         health_runs=2 if quick else 3,
         messages=5_000 if quick else 20_000,

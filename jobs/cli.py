@@ -18,6 +18,7 @@ from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_market import market
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
 from jobs.shell import database, run, say, server
@@ -51,6 +52,7 @@ main.add_command(health)
 main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
+main.add_command(market)
 main.add_command(readings)
 
 

@@ -9,6 +9,7 @@ from jobs import (
     health,
     housekeeping,
     maintenance,
+    market,
     receivables,
     telemetry,
 )
@@ -24,6 +25,7 @@ JOBS: dict[str, Job] = {
     "health": health.run,
     "housekeeping": housekeeping.run,
     "interest": receivables.accrue,
+    "market": market.run,
     "receivables": receivables.run,
     "telemetry": telemetry.run,
     "tests": maintenance.schedule,

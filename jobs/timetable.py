@@ -33,6 +33,8 @@ TIMETABLE: dict[str, CronTrigger] = {
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
+    # When the night's checks and bills are done.
+    "market": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

@@ -462,10 +462,14 @@ async def tidy(tx: Connection, *, by: str, now: datetime) -> int:
     return len(told)
 
 
-async def last_terms(tx: Connection) -> MarketTerms | None:
-    """Those of the plan before."""
-    row = await store.last_terms(tx)
-    return convert(row, Kept).terms if row else None
+async def last_run(tx: Connection) -> RunView | None:
+    """The plan before."""
+    row = await store.last_run(tx)
+    return convert(row, RunView) if row else None
+
+
+async def queue_up(tx: Connection) -> None:
+    await store.queue_up(tx)
 
 
 async def tell(

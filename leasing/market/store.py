@@ -357,16 +357,13 @@ async def runs_after(tx: Connection, run_id: UUID, limit: int) -> list[Record]:
     return await tx.fetch(LIST_RUNS, run_id, limit)
 
 
-LAST_TERMS = """
-SELECT terms
-  FROM market_run
- ORDER BY id DESC
+LAST_RUN = f"""{RUN_VIEW} ORDER BY id DESC
  LIMIT 1
 """
 
 
-async def last_terms(tx: Connection) -> Record | None:
-    return await tx.fetchrow(LAST_TERMS)
+async def last_run(tx: Connection) -> Record | None:
+    return await tx.fetchrow(LAST_RUN)
 
 
 PROOF = """

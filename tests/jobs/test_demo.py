@@ -118,6 +118,7 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
         "health": 184,
         "housekeeping": 26,
         "interest": 6,
+        "market": 184,
         "receivables": 184,
         "tests": 26,
     }
