@@ -29,6 +29,9 @@ PER_NEED = 6
 SLACK = 0.02
 """Columns come into a block when they pay less than their need has by this share at most."""
 LEAST_SHARE = 0.02
+FEW = 600
+"""So few columns in all are one block, solved to the end."""
+MOST_NODES_OF_FEW = 20_000
 TOO_LITTLE = 1e-4
 """A sweep that gains less than this share of the value is the last."""
 
@@ -75,7 +78,12 @@ def as_plan(columns: Columns, state: State) -> Plan:
 
 
 def worthwhile(pricer: Pricer, found: Relaxed, needs: int) -> Columns:
-    """Columns that pay nearly what their need has, the best of each need."""
+    """Columns that pay nearly what their need has, the best of each need; all, if they are few."""
+    windows = len(pricer.market.bins.packs)
+    if needs * windows <= 100 * FEW:
+        every = pricer.best(np.zeros_like(found.prices), windows)
+        if len(every) <= FEW:
+            return every
     gains = gain(pricer, found.columns, found.prices, needs)
     slack = (SLACK * found.columns.value.clip(0)).astype(np.int64)
     columns = pricer.best(found.prices, PER_NEED, above=gains - spread(found.columns, slack, needs))
@@ -124,16 +132,22 @@ def improved(
     """Sweep over blocks of chains; whether the sweeps came to their own end."""
     chain = market.chain
     of_chain = chain[columns.window]
+    if len(columns) <= FEW:
+        everywhere = np.ones(len(market.bins.packs), dtype=np.bool_)
+        left = until - clock()
+        solve_block(market, pricer, columns, state, everywhere[columns.window], everywhere, left)
+        return clock() <= until
     for sweep in range(SWEEPS):
         before = int(columns.value[state.columns()].sum())
         for block in blocks(market, columns, of_chain, sweep):
-            if clock() > until:
+            left = until - clock()
+            if left < 0:
                 return False
-            solve_block(market, pricer, columns, state, block[of_chain], block[chain])
+            solve_block(market, pricer, columns, state, block[of_chain], block[chain], left)
         after = int(columns.value[state.columns()].sum())
         if after - before <= TOO_LITTLE * after:
             break
-    return True
+    return clock() <= until
 
 
 def blocks(market: Market, columns: Columns, of_chain: Ints, sweep: int) -> Iterator[Flags]:
@@ -179,8 +193,10 @@ def solve_block(
     state: State,
     inside: Flags,
     bins: Flags,
+    seconds: float,
 ) -> None:
-    """Choose anew for the needs that these chains serve and those that nobody serves."""
+    """Choose anew for the needs that these chains serve and those that nobody serves. `seconds`
+    stop the search only where nodes do not."""
     chosen = state.chosen[columns.need]
     elsewhere = (chosen >= 0) & ~inside[chosen]
     keep = np.flatnonzero(inside & ~elsewhere)
@@ -188,7 +204,8 @@ def solve_block(
         return
     some = columns.some(keep)
     start = chosen[keep] == keep
-    picked = whole(pricer, some, np.where(bins, market.bins.packs, 0).astype(np.float64), start)
+    stock = np.where(bins, market.bins.packs, 0).astype(np.float64)
+    picked = whole(pricer, some, stock, start, len(columns) <= FEW, max(0.1, seconds))
     if int(some.value[picked].sum()) <= int(some.value[start].sum()):
         return
     if not feasible(market, pricer, some.some(picked)):
@@ -209,7 +226,14 @@ def feasible(market: Market, pricer: Pricer, columns: Columns) -> bool:
     )
 
 
-def whole(pricer: Pricer, columns: Columns, stock: Floats, start: Flags) -> Flags:
+def whole(
+    pricer: Pricer,
+    columns: Columns,
+    stock: Floats,
+    start: Flags,
+    to_the_end: bool,
+    seconds: float,
+) -> Flags:
     """The same programme with each column taken or not, begun from a plan."""
     import highspy
 
@@ -220,9 +244,12 @@ def whole(pricer: Pricer, columns: Columns, stock: Floats, start: Flags) -> Flag
     highs = solver(lp)
     # Not "threads": HiGHS refuses another number than an earlier model of the process had.
     highs.setOptionValue("parallel", "off")
-    highs.setOptionValue("mip_max_nodes", MOST_NODES)
-    highs.setOptionValue("mip_rel_gap", NEAR_ENOUGH)
-    highs.setOptionValue("mip_max_stall_nodes", MOST_NODES)
+    nodes = MOST_NODES_OF_FEW if to_the_end else MOST_NODES
+    highs.setOptionValue("mip_max_nodes", nodes)
+    highs.setOptionValue("mip_max_stall_nodes", nodes)
+    highs.setOptionValue("mip_rel_gap", 0.0 if to_the_end else NEAR_ENOUGH)
+    highs.setOptionValue("mip_abs_gap", 0.005)
+    highs.setOptionValue("time_limit", seconds)
     highs.setSolution(many, np.arange(many), start.astype(np.float64))
     highs.run()
     found = np.array(highs.getSolution().col_value)

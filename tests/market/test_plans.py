@@ -75,7 +75,7 @@ def test_no_plan_is_worth_more_than_the_bound_of_any_prices(one: Market, data: s
 
 
 @given(MARKETS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_small_market_is_planned_as_well_as_by_trying_all_plans(one: Market):
     found = planning.solve(one, 30.0)
     verdict = planning.judged(one, found)
