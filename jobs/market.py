@@ -14,15 +14,16 @@ async def run(work: Work) -> None:
     async with work.db.transaction() as tx:
         done = await service.tidy(tx, by=work.by, now=await clock.now(tx))
         before = await service.last_run(tx)
-        stall = None
+        stall, standing = None, False
         if before is not None:
             stall = await service.look(tx, before.terms, work.as_of_date)
+            standing = await service.untouched(tx, before.id)
     await work.step(done)
     if before is None or stall is None or not stall.demands:
         return
     # Minutes, perhaps: no transaction is kept open for that.
     planned = await to_thread(planning.solve_within, stall.market, service.JOB_SECONDS)
-    if (before.as_of, before.plan_id) == (stall.as_of, planned.plan_id):
+    if standing and (before.as_of, before.plan_id) == (stall.as_of, planned.plan_id):
         return
     async with work.db.transaction() as tx:
         await service.queue_up(tx)

@@ -468,6 +468,11 @@ async def last_run(tx: Connection) -> RunView | None:
     return convert(row, RunView) if row else None
 
 
+async def untouched(tx: Connection, run_id: UUID) -> bool:
+    """Whether all proposals of a plan are still open."""
+    return await store.untouched(tx, run_id)
+
+
 async def queue_up(tx: Connection) -> None:
     await store.queue_up(tx)
 

@@ -366,6 +366,17 @@ async def last_run(tx: Connection) -> Record | None:
     return await tx.fetchrow(LAST_RUN)
 
 
+UNTOUCHED = """
+SELECT NOT EXISTS (SELECT FROM market_proposal WHERE run_id = $1 AND state <> 'proposed')
+"""
+
+
+async def untouched(tx: Connection, run_id: UUID) -> bool:
+    """Whether nobody decided a proposal of a plan, and none ended."""
+    found: bool = await tx.fetchval(UNTOUCHED, run_id)
+    return found
+
+
 PROOF = """
 SELECT proof
   FROM market_run
