@@ -59,6 +59,10 @@ LISTS = [
     "/v1/outages",
     "/v1/site-tenancies",
     "/v1/price-indexes",
+    "/v1/market-needs",
+    "/v1/market-offers",
+    "/v1/market-runs",
+    "/v1/market-proposals",
     "/v1/autonomy",
     "/v1/silent-packs",
     "/v1/unmatched-sources",
@@ -162,6 +166,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/attachments" for path in below],
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
+                "/v1/market-runs/{run_id}/bins",
+                "/v1/market-runs/{run_id}/unserved",
             }
             assert concrete <= documented
             for path in LISTS:

@@ -48,6 +48,7 @@ from tests.docs import (
     document_chapters,
     lease_chapters,
     maintenance_chapters,
+    market_chapters,
     message_chapters,
     money_chapters,
     side_chapters,
@@ -101,6 +102,7 @@ async def tell(world: World) -> list[Told]:
     await maintenance_chapters.a_check_discharge(teller, staff)
     await maintenance_chapters.an_order_given_up(staff)
     await message_chapters.messages(teller, staff, alarm_chapters.ALIKE_CODE)
+    await market_chapters.supply_and_demand(teller, staff, customer, parties["customer"])
     return teller.finished()
 
 

@@ -13,6 +13,7 @@ from leasing.billing import model as billing
 from leasing.contracts import model as contracts
 from leasing.einvoices import model as einvoices
 from leasing.maintenance import model as maintenance
+from leasing.market import states as market
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 
@@ -33,6 +34,8 @@ def page() -> str:
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
+        table("Need 供需对接需求", market.NEED_STATES),
+        table("Proposal 匹配方案", market.PROPOSAL_STATES),
     ]
     return "\n".join(parts)
 
