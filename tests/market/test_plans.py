@@ -1,5 +1,7 @@
 """Plans of small markets against all plans there are; bounds; what a checker refuses."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from time import monotonic
 
@@ -182,3 +184,15 @@ def test_bins_out_of_order_or_named_twice_are_refused():
         )
         with pytest.raises(BadMarket, match="in order"):
             replace(one, bins=bins)
+
+
+@pytest.mark.parametrize(
+    ("module", "unknown"),
+    [
+        ("leasing.market.bound", ["highspy", "leasing.market.windows", "leasing.market.solving"]),
+        ("leasing.app", ["highspy", "ortools"]),
+    ],
+)
+def test_what_proves_and_what_answers_loads_no_solver(module: str, unknown: list[str]):
+    loaded = f"import sys, {module}; sys.exit(bool(set({unknown!r}) & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
