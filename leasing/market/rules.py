@@ -334,6 +334,16 @@ def explain(stall: Stall, prices: Ints, proposal_id: UUID, chosen: Chosen) -> Ex
     )
 
 
+def explanations(
+    stall: Stall, prices: Ints, ids: Sequence[UUID], chosen: Sequence[Chosen]
+) -> list[ExplanationView]:
+    """An explanation for each proposal, by its id."""
+    return [
+        explain(stall, prices, proposal_id, one)
+        for proposal_id, one in zip(ids, chosen, strict=True)
+    ]
+
+
 TOLD: Mapping[UnservedReason, tuple[str, str]] = {
     UnservedReason.NO_VOLTAGE: ("no pack has its voltage", "没有该系统电压的电池组"),
     UnservedReason.TOO_COLD: (

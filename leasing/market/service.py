@@ -248,10 +248,7 @@ async def propose(
     gone = await store.close(tx, None, ProposalState.SUPERSEDED, by, now)
     expires_at = now + timedelta(hours=terms.valid_hours)
     ids = await store.insert_proposals(tx, run_id, stall, chosen, expires_at, now)
-    reasons = [
-        rules.explain(stall, planned.prices, proposal_id, one)
-        for proposal_id, one in zip(ids, chosen, strict=True)
-    ]
+    reasons = await to_thread(rules.explanations, stall, planned.prices, ids, chosen)
     await store.insert_explanations(tx, reasons)
     facts: dict[str, object] = {"served": verdict.served, "needs": len(stall.demands)}
     facts |= {"superseded": len(gone)}
