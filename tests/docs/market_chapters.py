@@ -87,7 +87,7 @@ async def the_packs(teller: Teller, staff: Voice) -> str:
     for serial in range(4):
         pack = await build.pack(
             teller.world,
-            code=f"0EYPB51EXAMPLEBC4000{serial + 31:04}",
+            code=f"0EYPB51MARKET1BC4000{serial + 31:04}",
             acquired_on="2026-01-02",
             acquired_from="示例报废机动车回收有限公司",
         )
