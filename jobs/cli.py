@@ -19,6 +19,7 @@ from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_market import market
 from jobs.cli_obligations import calendar, obligations
 from jobs.cli_outlets import outlets
 from jobs.cli_readings import readings
@@ -56,6 +57,7 @@ main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(trace)
+main.add_command(market)
 main.add_command(readings)
 trace.add_command(balance)
 main.add_command(outlets)

@@ -41,6 +41,8 @@ TIMETABLE: dict[str, CronTrigger] = {
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     # What the night recorded is in the chains that are checked.
     "trace": CronTrigger(hour=5, minute=30, timezone=CIVIL_ZONE),
+    # When the night's checks and bills are done.
+    "market": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

@@ -62,6 +62,8 @@ from leasing.ledger import model as ledger_model
 from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
+from leasing.market import api as market
+from leasing.market import states as market_states
 from leasing.matching import api as matching
 from leasing.obligations import api as obligations
 from leasing.obligations import model as obligations_model
@@ -117,6 +119,7 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **deals_model.CONSTRAINTS,
     **traceability_model.CONSTRAINTS,
     **obligations_model.CONSTRAINTS,
+    **market_states.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -141,6 +144,7 @@ HANDLERS = [
     *autonomy.HANDLERS,
     *maintenance.HANDLERS,
     *matching.HANDLERS,
+    *market.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,
     *accounting.HANDLERS,

@@ -74,6 +74,10 @@ LISTS = [
     "/v1/outages",
     "/v1/site-tenancies",
     "/v1/price-indexes",
+    "/v1/market-needs",
+    "/v1/market-offers",
+    "/v1/market-runs",
+    "/v1/market-proposals",
     "/v1/autonomy",
     "/v1/silent-packs",
     "/v1/unmatched-sources",
@@ -194,6 +198,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/deals/{deal_id}/ledger",
                 "/v1/outlets/{outlet_id}/register",
                 "/v1/routing-plans/{plan_id}/items",
+                "/v1/market-runs/{run_id}/bins",
+                "/v1/market-runs/{run_id}/unserved",
             }
             assert concrete <= documented
             for path in LISTS:

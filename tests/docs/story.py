@@ -50,6 +50,7 @@ from tests.docs import (
     document_chapters,
     lease_chapters,
     maintenance_chapters,
+    market_chapters,
     message_chapters,
     money_chapters,
     obligation_chapters,
@@ -116,6 +117,7 @@ async def tell(world: World) -> list[Told]:
     await passport_chapters.a_passport(teller, staff, packs["fresh"])
     await passport_chapters.a_whole_life(teller, staff, packs["worn"])
     await obligation_chapters.obligations(teller, staff)
+    await market_chapters.supply_and_demand(teller, staff, customer, parties["customer"])
     return teller.finished()
 
 
