@@ -135,10 +135,12 @@ CREATE FUNCTION custody_after(kind text) RETURNS text
     WHEN 'pack.relocated' THEN 'leased'
     WHEN 'lease.transferred' THEN 'leased'
     WHEN 'pack.lost' THEN 'lost'
+    WHEN 'pack.burnt' THEN 'burnt'
     WHEN 'pack.found' THEN 'returned'
     WHEN 'pack.returned' THEN 'returned'
     WHEN 'pack.sold' THEN 'sold'
     WHEN 'pack.reinstated' THEN 'in_stock'
+    WHEN 'pack.repaired' THEN 'in_stock'
     WHEN 'waste.declared' THEN 'condemned'
     WHEN 'route.chosen' THEN 'routed'
     WHEN 'route.released' THEN 'condemned'
@@ -153,6 +155,34 @@ CREATE FUNCTION days_around(first timestamp with time zone, last timestamp with 
   SELECT daterange((first AT TIME ZONE 'UTC')::date - 1, (last AT TIME ZONE 'UTC')::date + 2);
 $$;
 
+CREATE FUNCTION deadline(event_on date, number integer, unit text) RETURNS date
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT CASE unit
+    WHEN 'calendar_days' THEN event_on + number
+    ELSE coalesce(
+      (SELECT later.day
+         FROM working_day AS began
+         JOIN working_day AS later
+           ON later.is_working
+          AND later.ordinal = began.ordinal + number
+        WHERE began.day = event_on),
+      (SELECT event_on + ahead
+         FROM generate_series(1, 7 * (number / 5 + 1)) AS ahead
+        WHERE extract(isodow FROM event_on + ahead) < 6
+        ORDER BY ahead
+       OFFSET greatest(number - 1, 0)
+        LIMIT 1))
+    END
+$$;
+
+CREATE FUNCTION deadline_is_provisional(due_on date, unit text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT unit = 'working_days'
+     AND NOT coalesce((SELECT is_published FROM working_day WHERE day = due_on), false)
+$$;
+
 CREATE FUNCTION effective_day(kind text, facts jsonb, recorded_at timestamp with time zone) RETURNS date
     LANGUAGE sql STABLE
     AS $$
@@ -162,6 +192,20 @@ CREATE FUNCTION effective_day(kind text, facts jsonb, recorded_at timestamp with
       THEN coalesce(facts ->> 'on', facts ->> 'from_on', facts ->> 'given_on')::date
     END,
     (recorded_at AT TIME ZONE 'Asia/Shanghai')::date);
+$$;
+
+CREATE FUNCTION failed_transport_check(asked_pack uuid) RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT newest.id
+    FROM (SELECT id, transport_passed
+            FROM inspection
+           WHERE pack_id = asked_pack
+             AND transport_passed IS NOT NULL
+           ORDER BY inspected_on DESC, id DESC
+           LIMIT 1) AS newest
+   WHERE NOT newest.transport_passed
+     AND NOT EXISTS (SELECT FROM transport_treatment WHERE inspection_id = newest.id);
 $$;
 
 CREATE FUNCTION is_internal(kind text, facts jsonb) RETURNS boolean
@@ -175,6 +219,96 @@ CREATE FUNCTION is_internal(kind text, facts jsonb) RETURNS boolean
       'pack.acquired', 'pack.inspected', 'pack.reinstated', 'waste.declared')
   END;
 $$;
+
+CREATE FUNCTION judge_entries() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  agreed deal;
+  open_g numeric;
+  open_amount numeric;
+BEGIN
+  FOR agreed IN
+    SELECT *
+      FROM deal
+     WHERE id IN (SELECT deal_id FROM added)
+     ORDER BY id
+       FOR NO KEY UPDATE
+  LOOP
+    IF agreed.state <> 'accepted' THEN
+      RAISE EXCEPTION 'deal % is %', agreed.number, agreed.state
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_entry_of_accepted';
+    END IF;
+    SELECT coalesce(sum(abs(of_material.grams)), 0), abs(coalesce(sum(of_material.amount), 0))
+      INTO open_g, open_amount
+      FROM (SELECT sum(grams) AS grams, sum(amount) AS amount
+              FROM deal_entry
+             WHERE deal_id = agreed.id
+             GROUP BY material) AS of_material;
+    IF open_g > agreed.limit_g THEN
+      RAISE EXCEPTION 'deal % would have % g open', agreed.number, open_g
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_limit_kg',
+              HINT = format('%s kg would be open, the limit is %s kg',
+                            round(open_g / 1000, 3), round(agreed.limit_g / 1000.0, 3));
+    END IF;
+    IF open_amount > agreed.limit_amount THEN
+      RAISE EXCEPTION 'deal % would have % fen open', agreed.number, open_amount
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_limit_amount',
+              HINT = format('%s fen would be open, the limit is %s fen',
+                            open_amount, agreed.limit_amount);
+    END IF;
+  END LOOP;
+  IF EXISTS (
+    SELECT FROM added
+      JOIN deal_movement AS reversal ON reversal.id = added.movement_id
+      LEFT JOIN deal_entry AS original
+        ON original.movement_id = reversal.reverses_id
+       AND original.material = added.material
+     WHERE reversal.kind = 'reversal'
+       AND (original.grams IS DISTINCT FROM -added.grams
+            OR original.amount IS DISTINCT FROM -added.amount)
+  ) THEN
+    RAISE EXCEPTION 'a reversal mirrors what it reverses'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_reversal_mirrors';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION keep_market_reservation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (SELECT FROM market_proposal_pack
+              WHERE pack_id = NEW.pack_id
+                AND reserved
+                AND line_id IS DISTINCT FROM NEW.line_id) THEN
+    RAISE EXCEPTION 'the pack is reserved for another line'
+      USING ERRCODE = 'exclusion_violation', CONSTRAINT = 'market_pack_reserved';
+  END IF;
+  UPDATE market_proposal_pack
+     SET reserved = false
+   WHERE pack_id = NEW.pack_id
+     AND reserved;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION link_record() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+  SELECT sequence + 1, hash
+    INTO NEW.sequence, NEW.previous_hash
+    FROM trace_record
+   WHERE pack_id = NEW.pack_id
+   ORDER BY sequence DESC
+   LIMIT 1;
+  NEW.sequence := coalesce(NEW.sequence, 1);
+  NEW.hash := trace_hash(NEW.previous_hash, NEW.id, NEW.pack_id, NEW.sequence, NEW.kind,
+    NEW.happened_on, NEW.adcode, NEW.party_id, NEW.corrects_id, NEW.actor, NEW.recorded_at,
+    NEW.data);
+  RETURN NEW;
+END $$;
 
 CREATE FUNCTION name_holder(changed_id uuid) RETURNS void
     LANGUAGE plpgsql
@@ -486,6 +620,53 @@ CREATE FUNCTION pieces(given text) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ARRAY(SELECT DISTINCT substr(pieces.given, start.start, size.size) AS substr FROM generate_series(1, length(pieces.given)) start(start), generate_series(1, 2) size(size));
 
+CREATE FUNCTION plays_role(of_party uuid, as_role text, on_day date) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT CASE
+    WHEN of_party IS NOT NULL AND as_role = 'recycler' THEN EXISTS (
+      SELECT FROM party WHERE id = of_party AND kind = 'recycler')
+    WHEN of_party IS NOT NULL THEN EXISTS (
+      SELECT FROM party_role WHERE party_id = of_party AND role = as_role AND valid @> on_day)
+    WHEN EXISTS (
+      SELECT FROM party_role
+       WHERE party_kind = 'lessor' AND role = as_role AND valid @> on_day) THEN true
+    WHEN as_role = 'independent_lessor' THEN NOT EXISTS (
+      SELECT FROM party_role
+       WHERE party_kind = 'lessor' AND role = 'cooperating_lessor' AND valid @> on_day)
+    WHEN as_role = 'repurposer' THEN NOT EXISTS (
+      SELECT FROM party_role WHERE party_kind = 'lessor' AND role = 'repurposer')
+    ELSE false
+    END
+$$;
+
+CREATE FUNCTION refuse_bad_acceptance() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  newest deal_snapshot;
+BEGIN
+  IF OLD.state <> 'offered' THEN
+    IF (NEW.snapshot_id, NEW.limit_g, NEW.limit_amount, NEW.accepted_at, NEW.chemistry)
+       IS DISTINCT FROM
+       (OLD.snapshot_id, OLD.limit_g, OLD.limit_amount, OLD.accepted_at, OLD.chemistry) THEN
+      RAISE EXCEPTION 'deal % was %', OLD.number, OLD.state
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_priced_for_good';
+    END IF;
+  ELSIF NEW.state = 'accepted' THEN
+    SELECT * INTO newest
+      FROM deal_snapshot
+     WHERE deal_id = NEW.id
+     ORDER BY number DESC
+     LIMIT 1;
+    IF NEW.snapshot_id IS DISTINCT FROM newest.id OR NEW.accepted_at >= newest.expires_at THEN
+      RAISE EXCEPTION 'the prices of deal % ended at %', NEW.number, newest.expires_at
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_accepted_before_expiry';
+    END IF;
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -505,6 +686,14 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = TG_TABLE_NAME || '_append_only';
   END IF;
   RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_change_of_certificate() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'certificate % is final', OLD.certificate_number
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'recovery_certificate_is_final';
 END $$;
 
 CREATE FUNCTION refuse_change_of_charge() RETURNS trigger
@@ -629,6 +818,41 @@ BEGIN
   RETURN NEW;
 END $$;
 
+CREATE FUNCTION refuse_closing_what_is_open() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM deal_entry
+     WHERE deal_id = NEW.id
+     GROUP BY material
+    HAVING sum(grams) <> 0 OR sum(amount) <> 0
+  ) THEN
+    RAISE EXCEPTION 'something is open in deal %', NEW.number
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_closed_when_settled';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_consigned() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_number text;
+BEGIN
+  SELECT number INTO found_number
+    FROM consignment_pack
+    JOIN consignment ON consignment.id = consignment_id
+   WHERE routing_id = NEW.id
+     AND NOT is_let_go
+     AND state IN ('packed', 'dispatched', 'weighed_in');
+  IF FOUND THEN
+    RAISE EXCEPTION 'routing % is in consignment %', NEW.id, found_number
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'routing_consigned';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_earlier_posting() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -657,6 +881,14 @@ BEGIN
             HINT = format('pack %s is held by safety hold %s', NEW.pack_id, found_id);
   END IF;
   RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_more_than_stored() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'outlet % stores % kg at most', NEW.code, NEW.store_limit_kg
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'outlet_store_limit';
 END $$;
 
 CREATE FUNCTION refuse_origin_circle() RETURNS trigger
@@ -704,6 +936,24 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION refuse_price_of_accepted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_state text;
+BEGIN
+  SELECT state INTO found_state
+    FROM deal_snapshot
+    JOIN deal ON deal.id = deal_id
+   WHERE deal_snapshot.id = NEW.snapshot_id
+     FOR NO KEY UPDATE OF deal;
+  IF found_state <> 'offered' THEN
+    RAISE EXCEPTION 'snapshot % is of a deal that is %', NEW.snapshot_id, found_state
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_priced_for_good';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION refuse_quarantined() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -741,6 +991,39 @@ BEGIN
   RETURN NEW;
 END $$;
 
+CREATE FUNCTION refuse_revaluation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  found_state text;
+BEGIN
+  SELECT state INTO found_state FROM deal WHERE id = NEW.deal_id FOR NO KEY UPDATE;
+  IF found_state <> 'offered' THEN
+    RAISE EXCEPTION 'deal % is %', NEW.deal_id, found_state
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_priced_for_good';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_routing_to_closed_outlet() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  closed record;
+BEGIN
+  SELECT outlet.code, outlet.closed_from INTO closed
+    FROM added
+    JOIN outlet ON outlet.id = added.outlet_id
+   WHERE added.hand_over_on >= outlet.closed_from
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'outlet % is closed from % on', closed.code, closed.closed_from
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'routing_to_an_open_outlet',
+            HINT = format('outlet %s is closed from %s on', closed.code, closed.closed_from);
+  END IF;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION refuse_sum_of_final_invoice() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -769,6 +1052,90 @@ BEGIN
   IF FOUND THEN
     RAISE EXCEPTION 'journal entry % is out of balance by %', unbalanced_id, balance
       USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_entry_balances';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_unfit_for_transport() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  failed_id uuid;
+BEGIN
+  PERFORM FROM pack WHERE id = NEW.pack_id FOR SHARE;
+  failed_id := failed_transport_check(NEW.pack_id);
+  IF failed_id IS NOT NULL THEN
+    RAISE EXCEPTION 'pack % failed its transport check', NEW.pack_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'transport_check_failed',
+            TABLE = TG_TABLE_NAME,
+            HINT = format('treat pack %s and let both sides accept inspection %s',
+                          NEW.pack_id, failed_id);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_unfit_lot() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  failed record;
+BEGIN
+  -- Whoever enters an inspection holds the pack.
+  PERFORM
+     FROM pack
+    WHERE id IN (SELECT pack_id FROM consignment_pack WHERE consignment_id = NEW.id)
+    ORDER BY id
+      FOR SHARE;
+  SELECT pack_id, failed_transport_check(pack_id) AS inspection_id
+    INTO failed
+    FROM consignment_pack
+   WHERE consignment_id = NEW.id
+     AND failed_transport_check(pack_id) IS NOT NULL
+   ORDER BY pack_id
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'pack % failed its transport check', failed.pack_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'transport_check_failed',
+            TABLE = TG_TABLE_NAME,
+            HINT = format('treat pack %s and let both sides accept inspection %s',
+                          failed.pack_id, failed.inspection_id);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse_unlinked() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+  stray uuid;
+BEGIN
+  SELECT id
+    INTO stray
+    FROM added
+   WHERE sequence > 1
+     AND previous_hash IS DISTINCT FROM (
+           SELECT before.hash
+             FROM trace_record AS before
+            WHERE before.pack_id = added.pack_id
+              AND before.sequence = added.sequence - 1)
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'record % does not follow the one before it', stray
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'trace_record_linked';
+  END IF;
+  SELECT id
+    INTO stray
+    FROM added
+   WHERE corrects_id IS NOT NULL
+     AND pack_id IS DISTINCT FROM (
+           SELECT wrong.pack_id
+             FROM trace_record AS wrong
+            WHERE wrong.id = added.corrects_id)
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'record % corrects none of its pack', stray
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'trace_record_corrects_own';
   END IF;
   RETURN NULL;
 END $$;
@@ -912,10 +1279,18 @@ CREATE TABLE trace_record (
     happened_on date NOT NULL,
     adcode text,
     party_id uuid,
-    data jsonb NOT NULL,
+    data json NOT NULL,
     actor text NOT NULL,
     recorded_at timestamp with time zone NOT NULL,
-    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'pack.assembled'::text, 'pack.decomposed'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.relocated'::text, 'lease.transferred'::text, 'pack.damaged'::text, 'pack.burnt'::text, 'pack.lost'::text, 'pack.found'::text, 'pack.sold'::text, 'pack.returned'::text, 'pack.inspected'::text, 'pack.failed'::text, 'pack.repaired'::text, 'pack.reinstated'::text, 'waste.declared'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.received'::text, 'recycle.completed'::text, 'qualification.changed'::text, 'record.corrected'::text])))
+    previous_hash bytea,
+    hash bytea NOT NULL,
+    corrects_id uuid,
+    CONSTRAINT trace_record_correction CHECK (((kind = 'record.corrected'::text) = (corrects_id IS NOT NULL))),
+    CONSTRAINT trace_record_first CHECK (((sequence >= 1) AND ((sequence = 1) = (previous_hash IS NULL)))),
+    CONSTRAINT trace_record_hash CHECK (((octet_length(hash) = 32) AND (octet_length(previous_hash) = 32))),
+    CONSTRAINT trace_record_kind CHECK ((kind = ANY (ARRAY['pack.acquired'::text, 'pack.assembled'::text, 'pack.decomposed'::text, 'cascade.coded'::text, 'cascade.shipped'::text, 'pack.commissioned'::text, 'pack.swapped'::text, 'pack.relocated'::text, 'lease.transferred'::text, 'pack.damaged'::text, 'pack.burnt'::text, 'pack.lost'::text, 'pack.found'::text, 'pack.sold'::text, 'pack.returned'::text, 'pack.inspected'::text, 'pack.failed'::text, 'pack.repaired'::text, 'pack.reinstated'::text, 'waste.declared'::text, 'route.chosen'::text, 'route.released'::text, 'waste.outbound'::text, 'waste.inbound'::text, 'recycle.received'::text, 'recycle.completed'::text, 'qualification.changed'::text, 'record.corrected'::text]))),
+    CONSTRAINT trace_record_one_line CHECK ((strpos(concat(actor, adcode), '
+'::text) = 0))
 );
 
 CREATE FUNCTION take_custody(step trace_record) RETURNS void
@@ -964,6 +1339,32 @@ BEGIN
      FOR SHARE;
   RETURN NEW;
 END $$;
+
+CREATE FUNCTION tell_outlets_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_notify('outlets_' || current_schema(), TG_TABLE_NAME);
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION trace_hash(previous_hash bytea, id uuid, pack_id uuid, sequence integer, kind text, happened_on date, adcode text, party_id uuid, corrects_id uuid, actor text, recorded_at timestamp with time zone, data json) RETURNS bytea
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT sha256(convert_to(concat_ws(E'\n',
+    'previous ' || encode(previous_hash, 'hex'),
+    'id ' || id,
+    'pack ' || pack_id,
+    'sequence ' || sequence,
+    'kind ' || kind,
+    'happened_on ' || to_char(happened_on, 'YYYY-MM-DD'),
+    'adcode ' || adcode,
+    'party ' || party_id,
+    'corrects ' || corrects_id,
+    'actor ' || actor,
+    'recorded_at ' || to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'data ' || data) || E'\n', 'UTF8'))
+$$;
 
 CREATE TABLE acceptance (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1102,6 +1503,22 @@ CREATE TABLE ancillary_vat (
     CONSTRAINT ancillary_vat_reason_not_blank CHECK ((btrim(reason) <> ''::text))
 );
 
+CREATE TABLE annual_report (
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    year integer NOT NULL,
+    filed_on date NOT NULL,
+    document text NOT NULL,
+    document_sha256 text,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT annual_report_after_its_year CHECK ((filed_on >= make_date((year + 1), 1, 1))),
+    CONSTRAINT annual_report_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT annual_report_document_sha256 CHECK ((document_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT annual_report_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
+    CONSTRAINT annual_report_year CHECK (((year >= 2019) AND (year <= 2200)))
+);
+
 CREATE TABLE api_key (
     id uuid DEFAULT uuidv7() NOT NULL,
     prefix text NOT NULL,
@@ -1115,7 +1532,7 @@ CREATE TABLE api_key (
     last_used_at timestamp with time zone,
     CONSTRAINT api_key_digest_is_sha256 CHECK ((length(digest) = 32)),
     CONSTRAINT api_key_outsiders_have_a_party CHECK (((party_id IS NOT NULL) = (role = ANY (ARRAY['customer'::text, 'recycler'::text])))),
-    CONSTRAINT api_key_role CHECK ((role = ANY (ARRAY['staff'::text, 'customer'::text, 'recycler'::text, 'auditor'::text])))
+    CONSTRAINT api_key_role CHECK ((role = ANY (ARRAY['staff'::text, 'customer'::text, 'recycler'::text, 'auditor'::text, 'regulator'::text])))
 );
 
 CREATE TABLE attachment (
@@ -1222,6 +1639,27 @@ CREATE TABLE billing_stage (
     CONSTRAINT billing_stage_state CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
 );
 
+CREATE TABLE calendar_day (
+    calendar text NOT NULL,
+    year integer NOT NULL,
+    day date NOT NULL,
+    is_working boolean NOT NULL,
+    CONSTRAINT calendar_day_of_its_year CHECK ((EXTRACT(year FROM day) = (year)::numeric))
+);
+
+CREATE TABLE calendar_year (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    calendar text NOT NULL,
+    year integer NOT NULL,
+    is_published boolean NOT NULL,
+    source text NOT NULL,
+    imported_by text NOT NULL,
+    imported_at timestamp with time zone NOT NULL,
+    CONSTRAINT calendar_year_calendar CHECK ((calendar = ANY (ARRAY['chinesecalendar'::text, 'holidays'::text, 'notice'::text]))),
+    CONSTRAINT calendar_year_source CHECK ((btrim(source) <> ''::text)),
+    CONSTRAINT calendar_year_year CHECK (((year >= 2000) AND (year <= 2100)))
+);
+
 CREATE TABLE capacity_test (
     id uuid DEFAULT uuidv7() NOT NULL,
     pack_id uuid NOT NULL,
@@ -1255,6 +1693,24 @@ END) STORED,
     CONSTRAINT capacity_test_temperature CHECK (((temperature_c >= ('-40'::integer)::double precision) AND (temperature_c <= (85)::double precision)))
 );
 
+CREATE TABLE carrier_permit (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    carrier_id uuid NOT NULL,
+    mode text NOT NULL,
+    goods_class text DEFAULT '9'::text NOT NULL,
+    valid daterange NOT NULL,
+    document text NOT NULL,
+    withdrawn_on date,
+    withdrawal_document text,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT carrier_permit_class CHECK ((goods_class = '9'::text)),
+    CONSTRAINT carrier_permit_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT carrier_permit_mode CHECK ((mode = ANY (ARRAY['road'::text, 'rail'::text, 'sea'::text, 'air'::text]))),
+    CONSTRAINT carrier_permit_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid)))),
+    CONSTRAINT carrier_permit_withdrawal CHECK (((withdrawn_on IS NULL) = (withdrawal_document IS NULL)))
+);
+
 CREATE TABLE charge (
     id uuid DEFAULT uuidv7() NOT NULL,
     invoice_id uuid NOT NULL,
@@ -1279,8 +1735,8 @@ CREATE TABLE charge (
     revision smallint DEFAULT 1 NOT NULL,
     CONSTRAINT charge_component CHECK ((component ~ '^[a-z][a-z0-9_]{0,39}$'::text)),
     CONSTRAINT charge_during CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)) AND (NOT upper_inf(during)))),
-    CONSTRAINT charge_fee_of_its_kind CHECK (((fee_id IS NOT NULL) = (kind = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text])))),
-    CONSTRAINT charge_kind CHECK ((kind = ANY (ARRAY['rent'::text, 'service'::text, 'capacity'::text, 'throughput'::text, 'cycles'::text, 'distance'::text, 'minimum'::text, 'maximum'::text, 'availability'::text, 'sharing'::text, 'region'::text, 'one_off'::text, 'early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text]))),
+    CONSTRAINT charge_fee_of_its_kind CHECK (((fee_id IS NOT NULL) = (kind = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text, 'missing_parts'::text, 'capacity_shortfall'::text, 'logistics'::text])))),
+    CONSTRAINT charge_kind CHECK ((kind = ANY (ARRAY['rent'::text, 'service'::text, 'capacity'::text, 'throughput'::text, 'cycles'::text, 'distance'::text, 'minimum'::text, 'maximum'::text, 'availability'::text, 'sharing'::text, 'region'::text, 'one_off'::text, 'early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text, 'missing_parts'::text, 'capacity_shortfall'::text, 'logistics'::text]))),
     CONSTRAINT charge_rent_has_a_pack CHECK (((component <> 'rent'::text) OR (pack_id IS NOT NULL))),
     CONSTRAINT charge_rent_has_its_price CHECK (((kind <> 'rent'::text) OR ((period_days IS NOT NULL) AND (price_amount IS NOT NULL)))),
     CONSTRAINT charge_revision CHECK ((revision > 0)),
@@ -1317,6 +1773,69 @@ CREATE TABLE clock (
     CONSTRAINT clock_stored_only_in_sandbox CHECK (((now_at IS NOT NULL) = sandbox)),
     CONSTRAINT clock_target_not_behind CHECK ((target_at >= now_at)),
     CONSTRAINT clock_target_only_in_sandbox CHECK (((target_at IS NULL) OR sandbox))
+);
+
+CREATE TABLE consignment (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    number text NOT NULL,
+    outlet_id uuid NOT NULL,
+    recycler_id uuid NOT NULL,
+    purpose text NOT NULL,
+    hazard text NOT NULL,
+    un_number text NOT NULL,
+    packing jsonb NOT NULL,
+    state text DEFAULT 'packed'::text NOT NULL,
+    expected_kg integer NOT NULL,
+    packed_on date NOT NULL,
+    dispatched_on date,
+    mode text,
+    carrier_id uuid,
+    permit_id uuid,
+    vehicle text,
+    driver text,
+    approval text,
+    weighed_on date,
+    weighed_kg numeric(12,2),
+    tolerance_kg numeric(12,2),
+    is_discrepant boolean,
+    discrepancy_explanation text,
+    received_on date,
+    refused_on date,
+    refusal_reason text,
+    cancelled_on date,
+    cancel_reason text,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT consignment_cancelled CHECK ((((cancelled_on IS NOT NULL) = (state = 'cancelled'::text)) AND ((cancel_reason IS NOT NULL) = (state = 'cancelled'::text)))),
+    CONSTRAINT consignment_damaged_not_by_air CHECK (((mode <> 'air'::text) OR (hazard = 'intact'::text))),
+    CONSTRAINT consignment_discrepancy_explained CHECK (((state <> 'received'::text) OR (NOT is_discrepant) OR (discrepancy_explanation IS NOT NULL))),
+    CONSTRAINT consignment_dispatched CHECK ((((dispatched_on IS NOT NULL) = (state = ANY (ARRAY['dispatched'::text, 'weighed_in'::text, 'received'::text, 'refused'::text]))) AND ((dispatched_on IS NULL) = (mode IS NULL)) AND ((dispatched_on IS NULL) = (carrier_id IS NULL)) AND ((dispatched_on IS NULL) = (permit_id IS NULL)) AND ((dispatched_on IS NULL) = (vehicle IS NULL)) AND ((dispatched_on IS NULL) = (driver IS NULL)))),
+    CONSTRAINT consignment_expected CHECK ((expected_kg > 0)),
+    CONSTRAINT consignment_hazard CHECK ((hazard = ANY (ARRAY['intact'::text, 'damaged'::text, 'critical'::text]))),
+    CONSTRAINT consignment_in_order CHECK (((packed_on <= dispatched_on) AND (dispatched_on <= weighed_on) AND (weighed_on <= received_on) AND (dispatched_on <= refused_on) AND (weighed_on <= refused_on) AND (packed_on <= cancelled_on))),
+    CONSTRAINT consignment_mode CHECK ((mode = ANY (ARRAY['road'::text, 'rail'::text, 'sea'::text, 'air'::text]))),
+    CONSTRAINT consignment_purpose CHECK ((purpose = ANY (ARRAY['recycling'::text, 'reuse'::text]))),
+    CONSTRAINT consignment_received CHECK (((received_on IS NOT NULL) = (state = 'received'::text))),
+    CONSTRAINT consignment_refused CHECK ((((refused_on IS NOT NULL) = (state = 'refused'::text)) AND ((refusal_reason IS NOT NULL) = (state = 'refused'::text)))),
+    CONSTRAINT consignment_state CHECK ((state = ANY (ARRAY['packed'::text, 'dispatched'::text, 'weighed_in'::text, 'received'::text, 'refused'::text, 'cancelled'::text]))),
+    CONSTRAINT consignment_un_number CHECK ((un_number ~ '^UN [0-9]{4}$'::text)),
+    CONSTRAINT consignment_weighed CHECK ((weighed_kg >= (0)::numeric)),
+    CONSTRAINT consignment_weighed_in CHECK ((((state <> ALL (ARRAY['weighed_in'::text, 'received'::text])) OR (weighed_on IS NOT NULL)) AND ((state <> ALL (ARRAY['packed'::text, 'dispatched'::text, 'cancelled'::text])) OR (weighed_on IS NULL)) AND ((weighed_on IS NULL) = (weighed_kg IS NULL)) AND ((weighed_on IS NULL) = (tolerance_kg IS NULL)) AND ((weighed_on IS NULL) = (is_discrepant IS NULL))))
+);
+
+CREATE TABLE consignment_pack (
+    consignment_id uuid NOT NULL,
+    routing_id uuid NOT NULL,
+    outlet_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    hazard text NOT NULL,
+    chemistry text NOT NULL,
+    mass_kg integer NOT NULL,
+    weighed_kg numeric(12,2),
+    soc_percent real,
+    soc_at timestamp with time zone,
+    is_let_go boolean DEFAULT false NOT NULL,
+    CONSTRAINT consignment_pack_mass CHECK ((mass_kg > 0)),
+    CONSTRAINT consignment_pack_weighed CHECK ((weighed_kg >= (0)::numeric))
 );
 
 CREATE TABLE contact (
@@ -1451,7 +1970,7 @@ CREATE TABLE custody (
     recorded_at timestamp with time zone NOT NULL,
     CONSTRAINT custody_leased_somewhere CHECK ((((state = 'leased'::text) = (site_id IS NOT NULL)) AND ((state = 'leased'::text) = (slot IS NOT NULL)) AND ((state <> 'leased'::text) OR ((line_id IS NOT NULL) AND (party_id IS NOT NULL))))),
     CONSTRAINT custody_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
-    CONSTRAINT custody_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text])))
+    CONSTRAINT custody_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'burnt'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text])))
 );
 
 CREATE TABLE custom_choice (
@@ -1498,6 +2017,93 @@ CREATE TABLE custom_value (
     CONSTRAINT custom_value_text CHECK (((char_length(text_value) >= 1) AND (char_length(text_value) <= 500)))
 );
 
+CREATE TABLE deal (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    number text NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    chemistry text NOT NULL,
+    limit_g bigint NOT NULL,
+    limit_amount bigint NOT NULL,
+    state text DEFAULT 'offered'::text NOT NULL,
+    snapshot_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    accepted_at timestamp with time zone,
+    accepted_by text,
+    declined_at timestamp with time zone,
+    decline_reason text,
+    closed_at timestamp with time zone,
+    CONSTRAINT deal_accepted CHECK ((((state = ANY (ARRAY['accepted'::text, 'closed'::text])) = (accepted_at IS NOT NULL)) AND ((accepted_at IS NULL) = (snapshot_id IS NULL)) AND ((accepted_at IS NULL) = (accepted_by IS NULL)))),
+    CONSTRAINT deal_chemistry CHECK ((chemistry ~ '^[A-GZ]$'::text)),
+    CONSTRAINT deal_closed CHECK (((state = 'closed'::text) = (closed_at IS NOT NULL))),
+    CONSTRAINT deal_declined CHECK ((((state = 'declined'::text) = (declined_at IS NOT NULL)) AND ((state = 'declined'::text) = (decline_reason IS NOT NULL)))),
+    CONSTRAINT deal_limit_of_material CHECK ((limit_g > 0)),
+    CONSTRAINT deal_limit_of_money CHECK ((limit_amount > 0)),
+    CONSTRAINT deal_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
+    CONSTRAINT deal_state CHECK ((state = ANY (ARRAY['offered'::text, 'accepted'::text, 'declined'::text, 'closed'::text])))
+);
+
+CREATE TABLE deal_entry (
+    movement_id uuid NOT NULL,
+    deal_id uuid NOT NULL,
+    material text NOT NULL,
+    grams bigint NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT deal_entry_not_nothing CHECK (((grams <> 0) OR (amount <> 0)))
+);
+
+CREATE TABLE deal_movement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    deal_id uuid NOT NULL,
+    kind text NOT NULL,
+    happened_on date NOT NULL,
+    scrap_g bigint,
+    assay jsonb,
+    consignment_id uuid,
+    document text NOT NULL,
+    reverses_id uuid,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT deal_movement_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT deal_movement_kind CHECK ((kind = ANY (ARRAY['scrap'::text, 'material'::text, 'money'::text, 'reversal'::text]))),
+    CONSTRAINT deal_movement_reversal CHECK (((kind = 'reversal'::text) = (reverses_id IS NOT NULL))),
+    CONSTRAINT deal_movement_scrap CHECK ((((kind = 'scrap'::text) = (scrap_g IS NOT NULL)) AND ((kind = 'scrap'::text) = (assay IS NOT NULL)) AND ((kind = 'scrap'::text) OR (consignment_id IS NULL)))),
+    CONSTRAINT deal_movement_scrap_mass CHECK ((scrap_g > 0))
+);
+
+CREATE TABLE deal_price (
+    snapshot_id uuid NOT NULL,
+    material text NOT NULL,
+    amount_per_tonne bigint NOT NULL,
+    CONSTRAINT deal_price_positive CHECK ((amount_per_tonne > 0))
+);
+
+CREATE TABLE deal_snapshot (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    deal_id uuid NOT NULL,
+    number integer NOT NULL,
+    source text NOT NULL,
+    quoted_on date NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT deal_snapshot_expires_later CHECK ((expires_at > entered_at)),
+    CONSTRAINT deal_snapshot_source CHECK ((btrim(source) <> ''::text))
+);
+
+CREATE TABLE deal_term (
+    deal_id uuid NOT NULL,
+    metal text NOT NULL,
+    material text NOT NULL,
+    content_percent numeric(7,4) NOT NULL,
+    recovery_percent numeric(5,2) NOT NULL,
+    coefficient_percent numeric(7,2) NOT NULL,
+    CONSTRAINT deal_term_coefficient CHECK (((coefficient_percent > (0)::numeric) AND (coefficient_percent <= (1000)::numeric))),
+    CONSTRAINT deal_term_content CHECK (((content_percent > (0)::numeric) AND (content_percent <= (100)::numeric))),
+    CONSTRAINT deal_term_metal CHECK ((metal = ANY (ARRAY['Li'::text, 'Ni'::text, 'Co'::text]))),
+    CONSTRAINT deal_term_recovery CHECK (((recovery_percent > (0)::numeric) AND (recovery_percent <= (100)::numeric)))
+);
+
 CREATE TABLE deposit (
     contract_id uuid NOT NULL,
     party_id uuid NOT NULL,
@@ -1534,7 +2140,29 @@ CREATE TABLE disposition (
     decision text NOT NULL,
     decided_on date NOT NULL,
     reason text NOT NULL,
-    CONSTRAINT disposition_decision CHECK ((decision = ANY (ARRAY['release'::text, 'recycle'::text])))
+    proposed text,
+    options jsonb,
+    repaired_on date,
+    CONSTRAINT disposition_decision CHECK ((decision = ANY (ARRAY['release'::text, 'repair'::text, 'dismantle'::text, 'recycle'::text]))),
+    CONSTRAINT disposition_proposed CHECK ((proposed = ANY (ARRAY['release'::text, 'repair'::text, 'dismantle'::text, 'recycle'::text]))),
+    CONSTRAINT disposition_repaired CHECK (((repaired_on IS NULL) OR (decision = 'repair'::text))),
+    CONSTRAINT disposition_repaired_afterwards CHECK ((repaired_on >= decided_on))
+);
+
+CREATE TABLE disposition_band (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    permitted_use text NOT NULL,
+    valid daterange NOT NULL,
+    release_from_percent numeric(5,2) NOT NULL,
+    repair_from_percent numeric(5,2) NOT NULL,
+    source text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT disposition_band_release CHECK (((release_from_percent >= (0)::numeric) AND (release_from_percent <= (100)::numeric))),
+    CONSTRAINT disposition_band_repair CHECK (((repair_from_percent >= (0)::numeric) AND (repair_from_percent <= (100)::numeric))),
+    CONSTRAINT disposition_band_repair_below_release CHECK ((repair_from_percent <= release_from_percent)),
+    CONSTRAINT disposition_band_source CHECK ((btrim(source) <> ''::text)),
+    CONSTRAINT disposition_band_valid_not_empty CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
 CREATE TABLE dunning_notice (
@@ -1677,7 +2305,7 @@ CREATE TABLE fee (
     entered_at timestamp with time zone NOT NULL,
     charge_id uuid,
     CONSTRAINT fee_adjusts_a_charge CHECK (((component = 'adjustment'::text) = (charge_id IS NOT NULL))),
-    CONSTRAINT fee_component CHECK ((component = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text]))),
+    CONSTRAINT fee_component CHECK ((component = ANY (ARRAY['early_termination'::text, 'buy_out'::text, 'loss'::text, 'damage'::text, 'adjustment'::text, 'missing_parts'::text, 'capacity_shortfall'::text, 'logistics'::text]))),
     CONSTRAINT fee_positive CHECK (((amount > 0) OR ((component = 'adjustment'::text) AND (amount <> 0))))
 );
 
@@ -1744,9 +2372,9 @@ CREATE TABLE incident (
     entered_at timestamp with time zone NOT NULL,
     CONSTRAINT incident_description_not_blank CHECK ((btrim(description) <> ''::text)),
     CONSTRAINT incident_found_afterwards CHECK ((found_on >= happened_on)),
-    CONSTRAINT incident_kind CHECK ((kind = ANY (ARRAY['missing'::text, 'stolen'::text, 'damaged'::text]))),
+    CONSTRAINT incident_kind CHECK ((kind = ANY (ARRAY['missing'::text, 'stolen'::text, 'damaged'::text, 'burnt'::text]))),
     CONSTRAINT incident_liable CHECK ((liable = ANY (ARRAY['lessee'::text, 'lessor'::text, 'third_party'::text, 'open'::text]))),
-    CONSTRAINT incident_only_what_is_lost_is_found CHECK (((found_on IS NULL) OR (kind <> 'damaged'::text)))
+    CONSTRAINT incident_only_what_is_lost_is_found CHECK (((found_on IS NULL) OR (kind = ANY (ARRAY['missing'::text, 'stolen'::text]))))
 );
 
 CREATE TABLE inspection (
@@ -1759,11 +2387,47 @@ CREATE TABLE inspection (
     remarks text NOT NULL,
     lessor_signatory text NOT NULL,
     lessee_signatory text NOT NULL,
+    line_id uuid,
+    lessee_id uuid,
+    hazard_found text NOT NULL,
+    form_id uuid,
+    form_version integer,
+    answers jsonb DEFAULT '[]'::jsonb NOT NULL,
+    transport_answers jsonb DEFAULT '[]'::jsonb NOT NULL,
+    transport_passed boolean,
+    photo_sha256 text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT inspection_checked_by_a_form CHECK ((((form_version IS NULL) = (transport_passed IS NULL)) AND ((form_id IS NULL) OR (form_version IS NOT NULL)))),
     CONSTRAINT inspection_grade CHECK ((grade = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text]))),
     CONSTRAINT inspection_hazard CHECK ((hazard = ANY (ARRAY['intact'::text, 'damaged'::text, 'critical'::text]))),
+    CONSTRAINT inspection_hazard_found CHECK ((hazard_found = ANY (ARRAY['intact'::text, 'damaged'::text, 'critical'::text, 'unknown'::text]))),
     CONSTRAINT inspection_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
     CONSTRAINT inspection_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
-    CONSTRAINT inspection_tested_capacity CHECK ((tested_capacity_mah >= 0))
+    CONSTRAINT inspection_tested_capacity CHECK ((tested_capacity_mah >= 0)),
+    CONSTRAINT inspection_unknown_is_the_worst CHECK ((hazard =
+CASE hazard_found
+    WHEN 'unknown'::text THEN 'critical'::text
+    ELSE hazard_found
+END))
+);
+
+CREATE TABLE inspection_form (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    maker text NOT NULL,
+    model text NOT NULL,
+    version integer NOT NULL,
+    valid daterange NOT NULL,
+    name text NOT NULL,
+    source text NOT NULL,
+    checks jsonb NOT NULL,
+    transport_checks jsonb NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT inspection_form_name CHECK ((btrim(name) <> ''::text)),
+    CONSTRAINT inspection_form_of_all_or_a_model CHECK (((maker = ''::text) = (model = ''::text))),
+    CONSTRAINT inspection_form_source CHECK ((btrim(source) <> ''::text)),
+    CONSTRAINT inspection_form_transport_checks CHECK ((jsonb_array_length(transport_checks) > 0)),
+    CONSTRAINT inspection_form_valid_not_empty CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid)))),
+    CONSTRAINT inspection_form_version CHECK ((version > 0))
 );
 
 CREATE TABLE interest_accrual (
@@ -2015,6 +2679,158 @@ CREATE TABLE line_revision (
     CONSTRAINT line_revision_slot CHECK (((slot >= 1) AND (slot <= 1000)))
 );
 
+CREATE TABLE listing_step (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    sequence integer NOT NULL,
+    state text NOT NULL,
+    from_on date NOT NULL,
+    reason text NOT NULL,
+    document text NOT NULL,
+    document_sha256 text,
+    listed_on date,
+    ends_on date,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT listing_step_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT listing_step_document_sha256 CHECK ((document_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT listing_step_has_its_end CHECK ((((ends_on IS NOT NULL) = (state = ANY (ARRAY['rectifying'::text, 'withdrawn'::text]))) AND (ends_on > from_on))),
+    CONSTRAINT listing_step_on_the_list CHECK (((listed_on IS NOT NULL) = (state = ANY (ARRAY['listed'::text, 'rectifying'::text])))),
+    CONSTRAINT listing_step_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
+    CONSTRAINT listing_step_sequence CHECK ((sequence >= 1)),
+    CONSTRAINT listing_step_state CHECK ((state = ANY (ARRAY['applied'::text, 'listed'::text, 'rectifying'::text, 'withdrawn'::text, 'eligible'::text])))
+);
+
+CREATE TABLE market_bin (
+    run_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    adcode text NOT NULL,
+    maker text NOT NULL,
+    specification text NOT NULL,
+    chemistry text NOT NULL,
+    rated_voltage_mv integer NOT NULL,
+    rated_capacity_mah integer NOT NULL,
+    made_in integer NOT NULL,
+    free_on date NOT NULL,
+    soh_permille integer NOT NULL,
+    packs integer NOT NULL,
+    packs_taken integer NOT NULL,
+    price_amount bigint NOT NULL,
+    CONSTRAINT market_bin_price CHECK ((price_amount >= 0)),
+    CONSTRAINT market_bin_taken CHECK (((packs_taken >= 0) AND (packs_taken <= packs)))
+);
+
+CREATE TABLE market_explanation (
+    proposal_id uuid NOT NULL,
+    data jsonb NOT NULL
+);
+
+CREATE TABLE market_need (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    lessee_id uuid NOT NULL,
+    site_id uuid NOT NULL,
+    first_slot integer NOT NULL,
+    slots integer NOT NULL,
+    system_voltage_mv integer NOT NULL,
+    energy_wh integer NOT NULL,
+    lowest_celsius integer NOT NULL,
+    starts_on date NOT NULL,
+    months integer NOT NULL,
+    rent_amount bigint NOT NULL,
+    permitted_use text NOT NULL,
+    weight_percent integer DEFAULT 100 NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT market_need_energy CHECK ((energy_wh > 0)),
+    CONSTRAINT market_need_lowest CHECK (((lowest_celsius >= '-60'::integer) AND (lowest_celsius <= 60))),
+    CONSTRAINT market_need_months CHECK (((months >= 1) AND (months <= 240))),
+    CONSTRAINT market_need_permitted_use CHECK ((permitted_use = ANY (ARRAY['telecom_backup'::text, 'stationary_storage'::text, 'logistics_vehicle'::text, 'forklift'::text, 'bus'::text]))),
+    CONSTRAINT market_need_rent CHECK (((rent_amount >= 0) AND (rent_amount <= '1000000000000'::bigint))),
+    CONSTRAINT market_need_slots CHECK (((first_slot >= 1) AND (slots >= 1) AND ((first_slot + slots) <= 1001))),
+    CONSTRAINT market_need_state CHECK ((state = ANY (ARRAY['open'::text, 'matched'::text, 'withdrawn'::text]))),
+    CONSTRAINT market_need_voltage CHECK ((system_voltage_mv > 0)),
+    CONSTRAINT market_need_weight CHECK (((weight_percent >= 0) AND (weight_percent <= 1000)))
+);
+
+CREATE TABLE market_offer (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    from_on date NOT NULL,
+    adcode text NOT NULL,
+    residual_amount bigint,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    withdrawn_at timestamp with time zone,
+    withdrawn_by text,
+    CONSTRAINT market_offer_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT market_offer_residual CHECK (((residual_amount >= 0) AND (residual_amount <= 1000000000))),
+    CONSTRAINT market_offer_withdrawn CHECK (((withdrawn_at IS NULL) = (withdrawn_by IS NULL)))
+);
+
+CREATE TABLE market_proposal (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    run_id uuid NOT NULL,
+    need_id uuid NOT NULL,
+    state text DEFAULT 'proposed'::text NOT NULL,
+    packs integer NOT NULL,
+    energy_wh integer NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    contract_id uuid,
+    decline_reason text,
+    decided_by text,
+    decided_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT market_proposal_accepted CHECK (((state = ANY (ARRAY['accepted'::text, 'fallen_through'::text])) = (contract_id IS NOT NULL))),
+    CONSTRAINT market_proposal_decided CHECK ((((state = 'proposed'::text) = (decided_at IS NULL)) AND ((decided_at IS NULL) = (decided_by IS NULL)))),
+    CONSTRAINT market_proposal_declined CHECK (((state = 'declined'::text) = (decline_reason IS NOT NULL))),
+    CONSTRAINT market_proposal_packs CHECK ((packs > 0)),
+    CONSTRAINT market_proposal_state CHECK ((state = ANY (ARRAY['proposed'::text, 'accepted'::text, 'declined'::text, 'expired'::text, 'superseded'::text, 'fallen_through'::text])))
+);
+
+CREATE TABLE market_proposal_pack (
+    proposal_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    soh_permille integer NOT NULL,
+    energy_wh integer NOT NULL,
+    reserved boolean DEFAULT false NOT NULL,
+    line_id uuid
+);
+
+CREATE TABLE market_run (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    as_of date NOT NULL,
+    terms jsonb NOT NULL,
+    method text NOT NULL,
+    plan_id text NOT NULL,
+    proof bytea NOT NULL,
+    needs integer NOT NULL,
+    packs integer NOT NULL,
+    served integer NOT NULL,
+    packs_taken integer NOT NULL,
+    value_amount bigint NOT NULL,
+    bound_amount bigint NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT market_run_counts CHECK ((((served >= 0) AND (served <= needs)) AND ((packs_taken >= 0) AND (packs_taken <= packs)))),
+    CONSTRAINT market_run_method CHECK ((method = ANY (ARRAY['solved'::text, 'cut_off'::text, 'greedy'::text]))),
+    CONSTRAINT market_run_within_bound CHECK ((value_amount <= bound_amount))
+);
+
+CREATE TABLE market_unserved (
+    run_id uuid NOT NULL,
+    need_id uuid NOT NULL,
+    reason text NOT NULL,
+    short_amount bigint,
+    detail text NOT NULL,
+    detail_zh text NOT NULL,
+    CONSTRAINT market_unserved_reason CHECK ((reason = ANY (ARRAY['no_voltage'::text, 'too_cold'::text, 'too_late'::text, 'too_worn'::text, 'too_few'::text, 'not_worth_it'::text, 'outbid'::text]))),
+    CONSTRAINT market_unserved_short CHECK (((reason = ANY (ARRAY['not_worth_it'::text, 'outbid'::text])) = (short_amount IS NOT NULL)))
+);
+
 CREATE TABLE migration (
     number integer NOT NULL,
     name text NOT NULL,
@@ -2035,6 +2851,94 @@ CREATE TABLE note (
     CONSTRAINT note_struck CHECK ((num_nonnulls(struck_at, struck_by, strike_reason) = ANY (ARRAY[0, 3]))),
     CONSTRAINT note_text CHECK (((btrim(text, ' 	
 '::text) <> ''::text) AND (char_length(text) <= 5000)))
+);
+
+CREATE TABLE obligation (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    record_id uuid NOT NULL,
+    rule_id uuid CONSTRAINT obligation_rule_id_not_null1 NOT NULL,
+    pack_id uuid NOT NULL,
+    party_id uuid,
+    role text NOT NULL,
+    event_kind text NOT NULL,
+    event_on date NOT NULL,
+    recipient text NOT NULL,
+    deadline_number integer NOT NULL,
+    deadline_unit text NOT NULL,
+    due_on date NOT NULL,
+    is_provisional boolean NOT NULL,
+    state text DEFAULT 'due'::text NOT NULL,
+    level smallint DEFAULT 0 NOT NULL,
+    payload jsonb,
+    submission_id uuid,
+    submitted_on date,
+    receipt text,
+    void_reason text,
+    version integer DEFAULT 1 NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT obligation_has_payload CHECK (((state = ANY (ARRAY['due'::text, 'void'::text])) OR (payload IS NOT NULL))),
+    CONSTRAINT obligation_level CHECK (((level >= 0) AND (level <= 3))),
+    CONSTRAINT obligation_state CHECK ((state = ANY (ARRAY['due'::text, 'prepared'::text, 'submitted'::text, 'accepted'::text, 'rejected'::text, 'corrected'::text, 'void'::text]))),
+    CONSTRAINT obligation_void CHECK (((state = 'void'::text) = (void_reason IS NOT NULL))),
+    CONSTRAINT obligation_was_submitted CHECK (((state <> ALL (ARRAY['submitted'::text, 'accepted'::text, 'rejected'::text, 'corrected'::text])) OR (submitted_on IS NOT NULL)))
+);
+
+CREATE TABLE obligation_due_change (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    obligation_id uuid NOT NULL,
+    was_due_on date NOT NULL,
+    due_on date NOT NULL,
+    is_provisional boolean NOT NULL,
+    reason text NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE obligation_fault (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    obligation_id uuid NOT NULL,
+    submission_id uuid NOT NULL,
+    field text NOT NULL,
+    code text NOT NULL,
+    message text NOT NULL,
+    found_at timestamp with time zone NOT NULL,
+    fixed_at timestamp with time zone,
+    fixed_by text,
+    was_value jsonb,
+    fixed_value jsonb,
+    CONSTRAINT obligation_fault_fixed CHECK (((fixed_at IS NULL) = (fixed_by IS NULL)))
+);
+
+CREATE TABLE obligation_rule (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    code text NOT NULL,
+    regime text NOT NULL,
+    event_kind text NOT NULL,
+    reporter text NOT NULL,
+    role text NOT NULL,
+    reports text NOT NULL,
+    recipient text NOT NULL,
+    deadline_number integer NOT NULL,
+    deadline_unit text NOT NULL,
+    valid daterange NOT NULL,
+    article text NOT NULL,
+    source text NOT NULL,
+    basis text NOT NULL,
+    is_enabled boolean NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT obligation_rule_basis CHECK ((basis = ANY (ARRAY['confirmed'::text, 'assumed'::text]))),
+    CONSTRAINT obligation_rule_code CHECK ((code ~ '^[a-z0-9_.-]{3,64}$'::text)),
+    CONSTRAINT obligation_rule_deadline CHECK (((deadline_number >= 1) AND (deadline_number <= 365))),
+    CONSTRAINT obligation_rule_recipient CHECK ((recipient = ANY (ARRAY['platform'::text, 'carmaker'::text]))),
+    CONSTRAINT obligation_rule_regime CHECK ((regime = ANY (ARRAY['miit_2018_35'::text, 'order_73'::text, 'miit_2026_20'::text, 'own'::text]))),
+    CONSTRAINT obligation_rule_reporter CHECK ((reporter = ANY (ARRAY['lessor'::text, 'party'::text, 'receiver'::text]))),
+    CONSTRAINT obligation_rule_reports CHECK ((btrim(reports) <> ''::text)),
+    CONSTRAINT obligation_rule_role CHECK ((role = ANY (ARRAY['carmaker'::text, 'cooperating_lessor'::text, 'independent_lessor'::text, 'repurposer'::text, 'outlet'::text, 'recycler'::text, 'dismantler'::text]))),
+    CONSTRAINT obligation_rule_unit CHECK ((deadline_unit = ANY (ARRAY['working_days'::text, 'calendar_days'::text]))),
+    CONSTRAINT obligation_rule_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
 CREATE TABLE outage_source (
@@ -2064,17 +2968,49 @@ CREATE TABLE outlet (
     reserved_kg integer DEFAULT 0 NOT NULL,
     generated boolean DEFAULT false NOT NULL,
     in_transit_kg integer DEFAULT 0 NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    address text,
+    contact_name text,
+    contact_phone text,
+    opening_hours text,
+    store_days integer,
+    closed_from date,
+    closing_reason text,
+    version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT outlet_closed_for_a_reason CHECK (((closed_from IS NULL) = (closing_reason IS NULL))),
     CONSTRAINT outlet_hazards CHECK ((hazards <@ '{intact,damaged,critical}'::text[])),
     CONSTRAINT outlet_kind CHECK ((kind = ANY (ARRAY['collecting'::text, 'concentrated'::text]))),
     CONSTRAINT outlet_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
     CONSTRAINT outlet_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
+    CONSTRAINT outlet_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
     CONSTRAINT outlet_stock_not_negative CHECK (((stock_kg >= 0) AND (reserved_kg >= 0) AND (in_transit_kg >= 0))),
-    CONSTRAINT outlet_store_limit CHECK ((((stock_kg + reserved_kg) + in_transit_kg) <= store_limit_kg)),
-    CONSTRAINT outlet_store_limit_of_its_kind CHECK (
-CASE kind
-    WHEN 'collecting'::text THEN ((store_limit_kg >= 1) AND (store_limit_kg <= 5000))
-    ELSE (store_limit_kg >= 30000)
-END)
+    CONSTRAINT outlet_store_days CHECK (((store_days >= 1) AND (store_days <= 3650))),
+    CONSTRAINT outlet_store_limit_positive CHECK ((store_limit_kg >= 1))
+);
+
+CREATE TABLE outlet_duty (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    outlet_id uuid NOT NULL,
+    party_id uuid NOT NULL,
+    role text NOT NULL,
+    valid daterange NOT NULL,
+    document text NOT NULL,
+    CONSTRAINT outlet_duty_role CHECK ((role = ANY (ARRAY['battery_maker'::text, 'carmaker'::text]))),
+    CONSTRAINT outlet_duty_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
+CREATE TABLE outlet_limit (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    outlet_id uuid NOT NULL,
+    valid_from date NOT NULL,
+    limit_kg integer NOT NULL,
+    store_days integer,
+    document text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT outlet_limit_days CHECK (((store_days >= 1) AND (store_days <= 3650))),
+    CONSTRAINT outlet_limit_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT outlet_limit_positive CHECK ((limit_kg >= 1))
 );
 
 CREATE TABLE pack (
@@ -2113,7 +3049,7 @@ CREATE TABLE pack (
     CONSTRAINT pack_rated_voltage CHECK ((rated_voltage_mv > 0)),
     CONSTRAINT pack_recycled CHECK (((recycled_on IS NOT NULL) = (state = 'recycled'::text))),
     CONSTRAINT pack_removed_before_acquired CHECK ((removed_on <= acquired_on)),
-    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text]))),
+    CONSTRAINT pack_state CHECK ((state = ANY (ARRAY['in_stock'::text, 'leased'::text, 'returned'::text, 'lost'::text, 'burnt'::text, 'sold'::text, 'condemned'::text, 'routed'::text, 'handed_over'::text, 'recycled'::text]))),
     CONSTRAINT pack_vin CHECK ((vin ~ '^[0-9A-HJ-NPR-Z]{17}$'::text))
 );
 
@@ -2157,7 +3093,7 @@ CREATE TABLE pack_return (
     remarks text DEFAULT ''::text NOT NULL,
     CONSTRAINT pack_return_lessee_signed CHECK ((btrim(lessee_signatory) <> ''::text)),
     CONSTRAINT pack_return_lessor_signed CHECK ((btrim(lessor_signatory) <> ''::text)),
-    CONSTRAINT pack_return_reason CHECK ((reason = ANY (ARRAY['end_of_lease'::text, 'swapped_out'::text, 'suspended'::text, 'found'::text]))),
+    CONSTRAINT pack_return_reason CHECK ((reason = ANY (ARRAY['end_of_lease'::text, 'swapped_out'::text, 'suspended'::text, 'found'::text, 'burnt'::text]))),
     CONSTRAINT pack_return_tested_capacity CHECK ((tested_capacity_mah > 0))
 );
 
@@ -2271,10 +3207,42 @@ CREATE TABLE party_role (
 CASE role
     WHEN 'lessee'::text THEN (party_kind = 'customer'::text)
     WHEN 'payer'::text THEN (party_kind <> 'lessor'::text)
+    WHEN 'cooperating_lessor'::text THEN (party_kind = 'lessor'::text)
+    WHEN 'independent_lessor'::text THEN (party_kind = 'lessor'::text)
     ELSE true
 END),
-    CONSTRAINT party_role_role CHECK ((role = ANY (ARRAY['lessee'::text, 'payer'::text, 'maintainer'::text, 'carrier'::text, 'dismantler'::text, 'repurposer'::text, 'battery_maker'::text, 'carmaker'::text]))),
+    CONSTRAINT party_role_role CHECK ((role = ANY (ARRAY['lessee'::text, 'payer'::text, 'maintainer'::text, 'carrier'::text, 'dismantler'::text, 'repurposer'::text, 'battery_maker'::text, 'carmaker'::text, 'outlet'::text, 'cooperating_lessor'::text, 'independent_lessor'::text]))),
     CONSTRAINT party_role_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
+CREATE TABLE passport (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    pack_id uuid NOT NULL,
+    issued_on date NOT NULL,
+    predecessor_id uuid,
+    issued_by text NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    CONSTRAINT passport_not_its_own_predecessor CHECK ((predecessor_id <> id))
+);
+
+CREATE TABLE passport_declaration (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    scope text NOT NULL,
+    pack_id uuid,
+    maker text,
+    chemistry text,
+    cells_in_series integer,
+    rated_voltage_mv integer,
+    rated_capacity_mah integer,
+    data jsonb NOT NULL,
+    declared_by text NOT NULL,
+    document text NOT NULL,
+    declared_on date NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT passport_declaration_of_a_model CHECK (((scope = 'model'::text) = (num_nonnulls(chemistry, cells_in_series, rated_voltage_mv, rated_capacity_mah) = 4))),
+    CONSTRAINT passport_declaration_of_a_pack CHECK (((pack_id IS NOT NULL) = (scope = 'pack'::text))),
+    CONSTRAINT passport_declaration_scope CHECK ((scope = ANY (ARRAY['operator'::text, 'model'::text, 'pack'::text])))
 );
 
 CREATE TABLE payment (
@@ -2370,6 +3338,18 @@ CREATE TABLE price_plan_version (
     CONSTRAINT price_plan_version_state CHECK ((state = ANY (ARRAY['draft'::text, 'published'::text])))
 );
 
+CREATE TABLE province_rule (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    province_adcode text NOT NULL,
+    valid daterange NOT NULL,
+    document text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT province_rule_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT province_rule_province CHECK ((province_adcode ~ '^[1-9][0-9]0000$'::text)),
+    CONSTRAINT province_rule_valid_not_empty CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
 CREATE TABLE qualification (
     id uuid DEFAULT uuidv7() NOT NULL,
     party_id uuid NOT NULL,
@@ -2379,6 +3359,8 @@ CREATE TABLE qualification (
     document text NOT NULL,
     withdrawn_on date,
     withdrawal_document text,
+    document_sha256 text,
+    CONSTRAINT qualification_document_sha256 CHECK ((document_sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT qualification_kind CHECK ((kind = ANY (ARRAY['filing'::text, 'eia'::text, 'discharge_permit'::text, 'listing'::text]))),
     CONSTRAINT qualification_party_kind CHECK ((party_kind = 'recycler'::text)),
     CONSTRAINT qualification_valid_not_empty CHECK ((NOT isempty(valid))),
@@ -2488,13 +3470,82 @@ CREATE TABLE receivable (
     CONSTRAINT receivable_vat CHECK ((((kind = 'invoice'::text) = (vat_amount IS NULL)) AND ((vat_amount >= LEAST(amount, (0)::bigint)) AND (vat_amount <= GREATEST(amount, (0)::bigint)))))
 );
 
+CREATE TABLE recovery_batch (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recycler_id uuid NOT NULL,
+    number text NOT NULL,
+    consignment_id uuid,
+    received_on date NOT NULL,
+    expected_kg integer NOT NULL,
+    mass_in_kg numeric(12,2) NOT NULL,
+    state text DEFAULT 'received'::text NOT NULL,
+    certificate_number text,
+    recycled_on date,
+    recovered_kg numeric(12,2),
+    residue_kg numeric(12,2),
+    efficiency_percent numeric(5,2),
+    is_below_floor boolean,
+    is_below_eu_floor boolean,
+    entered_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT recovery_batch_certified CHECK ((((state = 'certified'::text) = (certificate_number IS NOT NULL)) AND ((state = 'certified'::text) = (recycled_on IS NOT NULL)) AND ((state = 'certified'::text) = (is_below_floor IS NOT NULL)) AND ((state = 'certified'::text) = (is_below_eu_floor IS NOT NULL)))),
+    CONSTRAINT recovery_batch_conserves_mass CHECK (((COALESCE(recovered_kg, (0)::numeric) + COALESCE(residue_kg, (0)::numeric)) <= mass_in_kg)),
+    CONSTRAINT recovery_batch_efficiency CHECK (((efficiency_percent >= (0)::numeric) AND (efficiency_percent <= (100)::numeric))),
+    CONSTRAINT recovery_batch_expected CHECK ((expected_kg > 0)),
+    CONSTRAINT recovery_batch_in_order CHECK ((received_on <= recycled_on)),
+    CONSTRAINT recovery_batch_mass_in CHECK ((mass_in_kg > (0)::numeric)),
+    CONSTRAINT recovery_batch_recovered CHECK ((recovered_kg >= (0)::numeric)),
+    CONSTRAINT recovery_batch_residue CHECK ((residue_kg >= (0)::numeric)),
+    CONSTRAINT recovery_batch_state CHECK ((state = ANY (ARRAY['received'::text, 'certified'::text])))
+);
+
+CREATE TABLE recovery_batch_pack (
+    batch_id uuid NOT NULL,
+    routing_id uuid NOT NULL
+);
+
+CREATE TABLE recovery_product (
+    batch_id uuid NOT NULL,
+    product text NOT NULL,
+    mass_kg numeric(12,2) NOT NULL,
+    CONSTRAINT recovery_product_mass CHECK ((mass_kg > (0)::numeric)),
+    CONSTRAINT recovery_product_name CHECK ((btrim(product) <> ''::text))
+);
+
+CREATE TABLE recovery_rate (
+    batch_id uuid NOT NULL,
+    metal text NOT NULL,
+    percent numeric(5,2) NOT NULL,
+    input_kg numeric(12,3),
+    output_kg numeric(12,3),
+    CONSTRAINT recovery_rate_input CHECK ((input_kg > (0)::numeric)),
+    CONSTRAINT recovery_rate_masses CHECK ((((input_kg IS NULL) = (output_kg IS NULL)) AND (output_kg <= input_kg))),
+    CONSTRAINT recovery_rate_metal CHECK ((metal = ANY (ARRAY['Li'::text, 'Ni'::text, 'Co'::text, 'Mn'::text, 'NiCoMn'::text, 'Cu'::text, 'Al'::text, 'Fe'::text, 'P'::text, 'C'::text]))),
+    CONSTRAINT recovery_rate_output CHECK ((output_kg >= (0)::numeric)),
+    CONSTRAINT recovery_rate_percent CHECK (((percent >= (0)::numeric) AND (percent <= (100)::numeric)))
+);
+
+CREATE TABLE recycler_notice (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recycler_id uuid NOT NULL,
+    subject text NOT NULL,
+    lapses_on date NOT NULL,
+    days integer NOT NULL,
+    document text NOT NULL,
+    noticed_on date NOT NULL,
+    CONSTRAINT recycler_notice_ahead CHECK ((lapses_on > noticed_on)),
+    CONSTRAINT recycler_notice_days CHECK ((days = ANY (ARRAY[90, 30, 7]))),
+    CONSTRAINT recycler_notice_subject CHECK ((subject = ANY (ARRAY['filing'::text, 'eia'::text, 'discharge_permit'::text, 'listing'::text, 'annual_report'::text, 'rectification'::text])))
+);
+
 CREATE TABLE recycling_certificate (
     routing_id uuid NOT NULL,
     number text NOT NULL,
     recycler_id uuid NOT NULL,
     recycled_on date NOT NULL,
-    lithium_percent numeric(5,2) NOT NULL,
+    lithium_percent numeric(5,2),
     nickel_cobalt_manganese_percent numeric(5,2),
+    batch_id uuid,
     CONSTRAINT recycling_certificate_lithium CHECK (((lithium_percent >= (0)::numeric) AND (lithium_percent <= (100)::numeric))),
     CONSTRAINT recycling_certificate_ncm CHECK (((nickel_cobalt_manganese_percent >= (0)::numeric) AND (nickel_cobalt_manganese_percent <= (100)::numeric)))
 );
@@ -2554,6 +3605,20 @@ CREATE TABLE rendered_pdf (
     CONSTRAINT rendered_pdf_size CHECK ((length(content) <= 20000000))
 );
 
+CREATE TABLE rerouting (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    made_by text NOT NULL,
+    hit integer NOT NULL,
+    rerouted integer NOT NULL,
+    held jsonb NOT NULL,
+    before_amount bigint,
+    after_amount bigint NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT rerouting_counts CHECK (((hit >= 1) AND ((rerouted >= 0) AND (rerouted <= hit)))),
+    CONSTRAINT rerouting_reason CHECK ((btrim(reason) <> ''::text))
+);
+
 CREATE TABLE restatement (
     id uuid DEFAULT uuidv7() NOT NULL,
     line_id uuid NOT NULL,
@@ -2561,6 +3626,73 @@ CREATE TABLE restatement (
     settled_by uuid,
     settled boolean DEFAULT false NOT NULL,
     CONSTRAINT restatement_settled CHECK (((settled_by IS NULL) OR settled))
+);
+
+CREATE TABLE return_order (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    mode text NOT NULL,
+    place text NOT NULL,
+    contact_name text NOT NULL,
+    contact_phone text NOT NULL,
+    reason text NOT NULL,
+    state text DEFAULT 'ordered'::text NOT NULL,
+    planned_on date,
+    collected_on date,
+    arrived_on date,
+    settled_on date,
+    cancel_reason text,
+    ordered_by text NOT NULL,
+    ordered_at timestamp with time zone NOT NULL,
+    CONSTRAINT return_order_arrived CHECK (((state = ANY (ARRAY['arrived'::text, 'inspected'::text, 'settled'::text])) = (arrived_on IS NOT NULL))),
+    CONSTRAINT return_order_arrived_afterwards CHECK ((arrived_on >= collected_on)),
+    CONSTRAINT return_order_cancelled CHECK (((state = 'cancelled'::text) = (cancel_reason IS NOT NULL))),
+    CONSTRAINT return_order_collected CHECK ((((state <> ALL (ARRAY['ordered'::text, 'scheduled'::text, 'cancelled'::text])) AND (mode = 'pick_up'::text)) = (collected_on IS NOT NULL))),
+    CONSTRAINT return_order_mode CHECK ((mode = ANY (ARRAY['pick_up'::text, 'drop_off'::text]))),
+    CONSTRAINT return_order_place CHECK ((btrim(place) <> ''::text)),
+    CONSTRAINT return_order_scheduled CHECK (((state = ANY (ARRAY['ordered'::text, 'cancelled'::text])) OR (planned_on IS NOT NULL))),
+    CONSTRAINT return_order_settled CHECK (((state = 'settled'::text) = (settled_on IS NOT NULL))),
+    CONSTRAINT return_order_state CHECK ((state = ANY (ARRAY['ordered'::text, 'scheduled'::text, 'collected'::text, 'arrived'::text, 'inspected'::text, 'settled'::text, 'cancelled'::text])))
+);
+
+CREATE TABLE return_order_item (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    is_open boolean DEFAULT true NOT NULL,
+    result text,
+    resulted_on date,
+    return_id uuid,
+    incident_id uuid,
+    inspection_id uuid,
+    CONSTRAINT return_order_item_has_its_evidence CHECK ((((result IS NULL) = (resulted_on IS NULL)) AND ((NOT (result IS DISTINCT FROM 'returned'::text)) = (return_id IS NOT NULL)) AND (((result IS NOT NULL) AND (result <> 'returned'::text)) = (incident_id IS NOT NULL)) AND ((result IS NULL) OR (NOT is_open)))),
+    CONSTRAINT return_order_item_result CHECK ((result = ANY (ARRAY['returned'::text, 'missing'::text, 'stolen'::text, 'burnt'::text])))
+);
+
+CREATE TABLE return_settlement (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL,
+    settled_on date NOT NULL,
+    currency text NOT NULL,
+    owed_amount bigint NOT NULL,
+    counter_claim_amount bigint NOT NULL,
+    deposit_used_amount bigint NOT NULL,
+    balance_amount bigint NOT NULL,
+    statement jsonb NOT NULL,
+    invoice_id uuid,
+    payment_id uuid,
+    posted_by text NOT NULL,
+    posted_at timestamp with time zone NOT NULL,
+    CONSTRAINT return_settlement_adds_up CHECK ((balance_amount = ((owed_amount - counter_claim_amount) - deposit_used_amount))),
+    CONSTRAINT return_settlement_counter_claim CHECK ((counter_claim_amount >= 0)),
+    CONSTRAINT return_settlement_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT return_settlement_deposit_used CHECK ((deposit_used_amount >= 0))
 );
 
 CREATE TABLE routing (
@@ -2579,6 +3711,8 @@ CREATE TABLE routing (
     recycled_on date,
     released_on date,
     release_reason text,
+    expires_at timestamp with time zone,
+    rerouting_id uuid,
     CONSTRAINT routing_distance CHECK ((distance_m >= 0)),
     CONSTRAINT routing_handed_over CHECK (((handed_over_on IS NOT NULL) = (state = ANY (ARRAY['handed_over'::text, 'recycled'::text])))),
     CONSTRAINT routing_mass CHECK ((mass_kg > 0)),
@@ -2586,6 +3720,79 @@ CREATE TABLE routing (
     CONSTRAINT routing_recycled_after_hand_over CHECK ((recycled_on >= handed_over_on)),
     CONSTRAINT routing_released CHECK ((((released_on IS NOT NULL) = (state = 'released'::text)) AND ((release_reason IS NOT NULL) = (state = 'released'::text)))),
     CONSTRAINT routing_state CHECK ((state = ANY (ARRAY['reserved'::text, 'handed_over'::text, 'recycled'::text, 'released'::text])))
+);
+
+CREATE TABLE routing_plan (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    digest text NOT NULL,
+    input_sha256 text NOT NULL,
+    outlets_version text NOT NULL,
+    as_of date NOT NULL,
+    hand_over_on date NOT NULL,
+    state text DEFAULT 'proposed'::text NOT NULL,
+    solver text NOT NULL,
+    solver_seconds numeric(10,3) NOT NULL,
+    packs integer NOT NULL,
+    planned integer NOT NULL,
+    value bigint NOT NULL,
+    bound bigint NOT NULL,
+    outbid bigint NOT NULL,
+    unused bigint NOT NULL,
+    instance bytea NOT NULL,
+    solution bytea NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT routing_plan_closed CHECK (((closed_at IS NULL) = (state = 'proposed'::text))),
+    CONSTRAINT routing_plan_digest CHECK ((digest ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT routing_plan_gap_has_two_sources CHECK (((outbid >= 0) AND (unused >= 0) AND ((bound - value) = (outbid + unused)))),
+    CONSTRAINT routing_plan_packs CHECK (((planned >= 0) AND (planned <= packs))),
+    CONSTRAINT routing_plan_solver CHECK ((solver = ANY (ARRAY['flow'::text, 'greedy'::text]))),
+    CONSTRAINT routing_plan_state CHECK ((state = ANY (ARRAY['proposed'::text, 'applied'::text, 'superseded'::text, 'expired'::text])))
+);
+
+CREATE TABLE routing_plan_item (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    plan_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    state text NOT NULL,
+    adcode text NOT NULL,
+    mass_kg integer NOT NULL,
+    outlet_id uuid,
+    parts jsonb,
+    reason text,
+    locked_by text,
+    routing_id uuid,
+    CONSTRAINT routing_plan_item_goes_or_is_held CHECK (
+CASE state
+    WHEN 'planned'::text THEN ((outlet_id IS NOT NULL) AND (parts IS NOT NULL) AND (reason IS NULL))
+    WHEN 'applied'::text THEN ((outlet_id IS NOT NULL) AND (routing_id IS NOT NULL))
+    ELSE (reason IS NOT NULL)
+END),
+    CONSTRAINT routing_plan_item_locked CHECK (((locked_by IS NULL) OR (outlet_id IS NOT NULL))),
+    CONSTRAINT routing_plan_item_mass CHECK ((mass_kg > 0)),
+    CONSTRAINT routing_plan_item_state CHECK ((state = ANY (ARRAY['planned'::text, 'held'::text, 'applied'::text, 'refused'::text])))
+);
+
+CREATE TABLE routing_terms (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    from_on date NOT NULL,
+    circuity_percent integer NOT NULL,
+    freight_cny_per_kg_km numeric(9,7)[] NOT NULL,
+    packing_cny_per_kg numeric(8,4)[] NOT NULL,
+    hold_cny_per_kg numeric(8,4) NOT NULL,
+    collecting_load_kg integer NOT NULL,
+    concentrated_load_kg integer NOT NULL,
+    reservation_days integer NOT NULL,
+    reason text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT routing_terms_circuity CHECK (((circuity_percent >= 100) AND (circuity_percent <= 300))),
+    CONSTRAINT routing_terms_cost_nothing_or_more CHECK ((((0)::numeric <= ALL (freight_cny_per_kg_km)) AND ((0)::numeric <= ALL (packing_cny_per_kg)))),
+    CONSTRAINT routing_terms_hold CHECK (((hold_cny_per_kg >= ('-1000'::integer)::numeric) AND (hold_cny_per_kg <= (1000)::numeric))),
+    CONSTRAINT routing_terms_loads CHECK (((collecting_load_kg > 0) AND (concentrated_load_kg > 0))),
+    CONSTRAINT routing_terms_of_three_hazards CHECK (((cardinality(freight_cny_per_kg_km) = 3) AND (cardinality(packing_cny_per_kg) = 3))),
+    CONSTRAINT routing_terms_reason CHECK ((btrim(reason) <> ''::text)),
+    CONSTRAINT routing_terms_reservation CHECK (((reservation_days >= 0) AND (reservation_days <= 90)))
 );
 
 CREATE TABLE safety_hold (
@@ -2619,6 +3826,14 @@ CREATE TABLE scrap_offer (
     CONSTRAINT scrap_offer_source CHECK ((btrim(source) <> ''::text)),
     CONSTRAINT scrap_offer_valid_not_empty CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid)))),
     CONSTRAINT scrap_offer_within_reason CHECK (((cny_per_kg >= ('-1000'::integer)::numeric) AND (cny_per_kg <= (1000)::numeric)))
+);
+
+CREATE TABLE signing_key (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    private_pem text NOT NULL,
+    public_pem text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE site (
@@ -2727,6 +3942,30 @@ CREATE TABLE subject_tag (
     CONSTRAINT subject_tag_is_normal CHECK (((tag IS NFC NORMALIZED) AND ((char_length(tag) >= 1) AND (char_length(tag) <= 40))))
 );
 
+CREATE TABLE submission (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recipient text NOT NULL,
+    state text DEFAULT 'made'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    failure text,
+    made_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    answered_at timestamp with time zone,
+    CONSTRAINT submission_answered CHECK (((state = 'answered'::text) = (answered_at IS NOT NULL))),
+    CONSTRAINT submission_parked CHECK (((state <> 'parked'::text) OR (failure IS NOT NULL))),
+    CONSTRAINT submission_sent CHECK (((state <> 'sent'::text) OR (sent_at IS NOT NULL))),
+    CONSTRAINT submission_state CHECK ((state = ANY (ARRAY['made'::text, 'sent'::text, 'answered'::text, 'parked'::text])))
+);
+
+CREATE TABLE submission_item (
+    submission_id uuid NOT NULL,
+    obligation_id uuid NOT NULL,
+    payload jsonb NOT NULL,
+    result text,
+    receipt text,
+    CONSTRAINT submission_item_result CHECK ((result = ANY (ARRAY['accepted'::text, 'rejected'::text])))
+);
+
 CREATE TABLE test_rule (
     id uuid DEFAULT uuidv7() NOT NULL,
     site_class text NOT NULL,
@@ -2756,6 +3995,32 @@ CREATE TABLE test_rule (
     CONSTRAINT test_rule_site_class CHECK ((site_class = ANY (ARRAY['A'::text, 'B'::text, 'C'::text, 'D'::text])))
 );
 
+CREATE TABLE trace_head (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    as_of date NOT NULL,
+    packs bigint NOT NULL,
+    records bigint NOT NULL,
+    hash bytea NOT NULL,
+    made_by text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    CONSTRAINT trace_head_hash CHECK ((octet_length(hash) = 32))
+);
+
+CREATE TABLE transport_treatment (
+    inspection_id uuid NOT NULL,
+    pack_id uuid NOT NULL,
+    treated_on date NOT NULL,
+    measures text NOT NULL,
+    document_sha256 text,
+    shipper_signatory text NOT NULL,
+    consignee_signatory text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT transport_treatment_consignee_signed CHECK ((btrim(consignee_signatory) <> ''::text)),
+    CONSTRAINT transport_treatment_measures CHECK ((btrim(measures) <> ''::text)),
+    CONSTRAINT transport_treatment_shipper_signed CHECK ((btrim(shipper_signatory) <> ''::text))
+);
+
 CREATE TABLE unmatched_source (
     kind text NOT NULL,
     value text NOT NULL,
@@ -2777,6 +4042,27 @@ CREATE TABLE unread_message (
     CONSTRAINT unread_message_reason CHECK ((btrim(reason) <> ''::text)),
     CONSTRAINT unread_message_sha256 CHECK ((sha256 = sha256(content))),
     CONSTRAINT unread_message_size CHECK ((octet_length(content) <= 1048576))
+);
+
+CREATE TABLE withdrawal (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    announcement_no text NOT NULL,
+    document text NOT NULL,
+    document_sha256 text,
+    withdrawn_on date NOT NULL,
+    kinds text[] NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT withdrawal_announcement CHECK ((btrim(announcement_no) <> ''::text)),
+    CONSTRAINT withdrawal_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT withdrawal_document_sha256 CHECK ((document_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT withdrawal_kinds CHECK (((kinds <@ '{filing,eia,discharge_permit,listing}'::text[]) AND (kinds <> '{}'::text[])))
+);
+
+CREATE TABLE withdrawn_firm (
+    withdrawal_id uuid NOT NULL,
+    recycler_id uuid NOT NULL,
+    lost text[] NOT NULL
 );
 
 CREATE TABLE work_order (
@@ -2810,6 +4096,14 @@ CREATE TABLE work_order (
     CONSTRAINT work_order_why_inconclusive CHECK (((why = 'inconclusive'::text) = (duty_id IS NOT NULL))),
     CONSTRAINT work_order_why_resistance CHECK (((why = 'resistance'::text) = (alarm_id IS NOT NULL))),
     CONSTRAINT work_order_window CHECK ((from_on <= due_on))
+);
+
+CREATE TABLE working_day (
+    day date NOT NULL,
+    is_working boolean NOT NULL,
+    ordinal integer NOT NULL,
+    calendar text NOT NULL,
+    is_published boolean NOT NULL
 );
 
 ALTER TABLE ONLY acceptance
@@ -2869,6 +4163,9 @@ ALTER TABLE ONLY ancillary_vat
 ALTER TABLE ONLY ancillary_vat
     ADD CONSTRAINT ancillary_vat_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY annual_report
+    ADD CONSTRAINT annual_report_once PRIMARY KEY (recycler_id, year);
+
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
 
@@ -2902,11 +4199,26 @@ ALTER TABLE ONLY billing_run
 ALTER TABLE ONLY billing_stage
     ADD CONSTRAINT billing_stage_once PRIMARY KEY (run_id, stage);
 
+ALTER TABLE ONLY calendar_day
+    ADD CONSTRAINT calendar_day_once PRIMARY KEY (calendar, day);
+
+ALTER TABLE ONLY calendar_year
+    ADD CONSTRAINT calendar_year_id UNIQUE (id);
+
+ALTER TABLE ONLY calendar_year
+    ADD CONSTRAINT calendar_year_once PRIMARY KEY (calendar, year);
+
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_report_once UNIQUE (pack_id, laboratory, report_number);
+
+ALTER TABLE ONLY carrier_permit
+    ADD CONSTRAINT carrier_permit_id UNIQUE (id);
+
+ALTER TABLE ONLY carrier_permit
+    ADD CONSTRAINT carrier_permit_one_at_a_time PRIMARY KEY (carrier_id, mode, goods_class, valid WITHOUT OVERLAPS);
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_days_once EXCLUDE USING gist (line_id WITH =, component WITH =, during WITH &&) WHERE (((reverses_id IS NULL) AND (NOT is_reversed)));
@@ -2922,6 +4234,21 @@ ALTER TABLE ONLY charge
 
 ALTER TABLE ONLY clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_number_once UNIQUE (number);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_of_one_hazard UNIQUE (id, hazard);
+
+ALTER TABLE ONLY consignment_pack
+    ADD CONSTRAINT consignment_pack_pkey PRIMARY KEY (consignment_id, routing_id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_to_one_outlet UNIQUE (id, outlet_id);
 
 ALTER TABLE ONLY contact
     ADD CONSTRAINT contact_pkey PRIMARY KEY (id);
@@ -2965,6 +4292,42 @@ ALTER TABLE ONLY custom_field
 ALTER TABLE ONLY custom_value
     ADD CONSTRAINT custom_value_once PRIMARY KEY (field_id, subject_id);
 
+ALTER TABLE ONLY deal_entry
+    ADD CONSTRAINT deal_entry_once PRIMARY KEY (movement_id, material);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_identity UNIQUE (id, deal_id);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_reversed_once UNIQUE (reverses_id);
+
+ALTER TABLE ONLY deal
+    ADD CONSTRAINT deal_number_once UNIQUE (number);
+
+ALTER TABLE ONLY deal
+    ADD CONSTRAINT deal_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY deal_price
+    ADD CONSTRAINT deal_price_once PRIMARY KEY (snapshot_id, material);
+
+ALTER TABLE ONLY deal_snapshot
+    ADD CONSTRAINT deal_snapshot_of_its_deal UNIQUE (id, deal_id);
+
+ALTER TABLE ONLY deal_snapshot
+    ADD CONSTRAINT deal_snapshot_once UNIQUE (deal_id, number);
+
+ALTER TABLE ONLY deal_snapshot
+    ADD CONSTRAINT deal_snapshot_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY deal_term
+    ADD CONSTRAINT deal_term_material_once UNIQUE (deal_id, material);
+
+ALTER TABLE ONLY deal_term
+    ADD CONSTRAINT deal_term_once PRIMARY KEY (deal_id, metal);
+
 ALTER TABLE ONLY deposit
     ADD CONSTRAINT deposit_identity UNIQUE (contract_id, party_id, currency);
 
@@ -2979,6 +4342,12 @@ ALTER TABLE ONLY deposit_movement
 
 ALTER TABLE ONLY deposit
     ADD CONSTRAINT deposit_pkey PRIMARY KEY (contract_id);
+
+ALTER TABLE ONLY disposition_band
+    ADD CONSTRAINT disposition_band_one_at_a_time UNIQUE (permitted_use, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY disposition_band
+    ADD CONSTRAINT disposition_band_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY disposition
     ADD CONSTRAINT disposition_identity UNIQUE (id, pack_id);
@@ -3059,7 +4428,19 @@ ALTER TABLE ONLY idempotent_answer
     ADD CONSTRAINT idempotent_answer_once PRIMARY KEY (api_key_id, key);
 
 ALTER TABLE ONLY incident
+    ADD CONSTRAINT incident_identity UNIQUE (id, line_id, pack_id);
+
+ALTER TABLE ONLY incident
     ADD CONSTRAINT incident_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY inspection_form
+    ADD CONSTRAINT inspection_form_one_at_a_time UNIQUE (maker, model, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY inspection_form
+    ADD CONSTRAINT inspection_form_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY inspection_form
+    ADD CONSTRAINT inspection_form_version_once UNIQUE (maker, model, version);
 
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_identity UNIQUE (id, pack_id);
@@ -3157,6 +4538,39 @@ ALTER TABLE ONLY line_revision
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_slot_once UNIQUE (contract_id, site_id, slot, during WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY listing_step
+    ADD CONSTRAINT listing_step_in_sequence UNIQUE (recycler_id, sequence);
+
+ALTER TABLE ONLY listing_step
+    ADD CONSTRAINT listing_step_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY market_bin
+    ADD CONSTRAINT market_bin_once PRIMARY KEY (run_id, "position");
+
+ALTER TABLE ONLY market_explanation
+    ADD CONSTRAINT market_explanation_pkey PRIMARY KEY (proposal_id);
+
+ALTER TABLE ONLY market_need
+    ADD CONSTRAINT market_need_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY market_offer
+    ADD CONSTRAINT market_offer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY market_proposal
+    ADD CONSTRAINT market_proposal_once UNIQUE (run_id, need_id);
+
+ALTER TABLE ONLY market_proposal_pack
+    ADD CONSTRAINT market_proposal_pack_once PRIMARY KEY (proposal_id, pack_id);
+
+ALTER TABLE ONLY market_proposal
+    ADD CONSTRAINT market_proposal_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY market_run
+    ADD CONSTRAINT market_run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY market_unserved
+    ADD CONSTRAINT market_unserved_once PRIMARY KEY (run_id, need_id);
+
 ALTER TABLE ONLY meter_reading
     ADD CONSTRAINT meter_reading_pkey PRIMARY KEY (id);
 
@@ -3165,6 +4579,24 @@ ALTER TABLE ONLY migration
 
 ALTER TABLE ONLY note
     ADD CONSTRAINT note_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY obligation_due_change
+    ADD CONSTRAINT obligation_due_change_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY obligation_fault
+    ADD CONSTRAINT obligation_fault_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_once UNIQUE (record_id, rule_id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY obligation_rule
+    ADD CONSTRAINT obligation_rule_one_at_a_time UNIQUE (code, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY obligation_rule
+    ADD CONSTRAINT obligation_rule_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_pkey PRIMARY KEY (id);
@@ -3180,6 +4612,15 @@ ALTER TABLE ONLY outage_source
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_code_once UNIQUE (code);
+
+ALTER TABLE ONLY outlet_duty
+    ADD CONSTRAINT outlet_duty_id UNIQUE (id);
+
+ALTER TABLE ONLY outlet_duty
+    ADD CONSTRAINT outlet_duty_one_at_a_time PRIMARY KEY (outlet_id, party_id, role, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY outlet_limit
+    ADD CONSTRAINT outlet_limit_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_pkey PRIMARY KEY (id);
@@ -3201,6 +4642,9 @@ ALTER TABLE ONLY pack_origin
 
 ALTER TABLE ONLY pack
     ADD CONSTRAINT pack_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pack_return
+    ADD CONSTRAINT pack_return_identity UNIQUE (id, line_id, pack_id);
 
 ALTER TABLE pack_return
     ADD CONSTRAINT pack_return_jointly_tested CHECK (((reason <> 'end_of_lease'::text) OR (ROW(tested_capacity_mah, lessor_signatory, lessee_signatory) IS NOT NULL))) NOT VALID;
@@ -3256,6 +4700,15 @@ ALTER TABLE ONLY party_role
 ALTER TABLE ONLY party_role
     ADD CONSTRAINT party_role_one_at_a_time PRIMARY KEY (party_id, role, valid WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY passport_declaration
+    ADD CONSTRAINT passport_declaration_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY passport
+    ADD CONSTRAINT passport_once UNIQUE (pack_id);
+
+ALTER TABLE ONLY passport
+    ADD CONSTRAINT passport_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY payment
     ADD CONSTRAINT payment_identity UNIQUE (id, payer_id, currency);
 
@@ -3304,6 +4757,12 @@ ALTER TABLE ONLY price_plan_version
 ALTER TABLE ONLY price_plan_version
     ADD CONSTRAINT price_plan_version_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY province_rule
+    ADD CONSTRAINT province_rule_id UNIQUE (id);
+
+ALTER TABLE ONLY province_rule
+    ADD CONSTRAINT province_rule_one_at_a_time PRIMARY KEY (province_adcode, valid WITHOUT OVERLAPS);
+
 ALTER TABLE ONLY qualification
     ADD CONSTRAINT qualification_id UNIQUE (id);
 
@@ -3334,8 +4793,32 @@ ALTER TABLE ONLY receivable
 ALTER TABLE ONLY receivable
     ADD CONSTRAINT receivable_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY recycling_certificate
-    ADD CONSTRAINT recycling_certificate_number_once UNIQUE (recycler_id, number);
+ALTER TABLE ONLY recovery_batch
+    ADD CONSTRAINT recovery_batch_number_once UNIQUE (recycler_id, number);
+
+ALTER TABLE ONLY recovery_batch_pack
+    ADD CONSTRAINT recovery_batch_pack_once UNIQUE (routing_id);
+
+ALTER TABLE ONLY recovery_batch_pack
+    ADD CONSTRAINT recovery_batch_pack_pkey PRIMARY KEY (batch_id, routing_id);
+
+ALTER TABLE ONLY recovery_batch
+    ADD CONSTRAINT recovery_batch_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY recovery_batch
+    ADD CONSTRAINT recovery_certificate_number_once UNIQUE (recycler_id, certificate_number);
+
+ALTER TABLE ONLY recovery_product
+    ADD CONSTRAINT recovery_product_pkey PRIMARY KEY (batch_id, product);
+
+ALTER TABLE ONLY recovery_rate
+    ADD CONSTRAINT recovery_rate_pkey PRIMARY KEY (batch_id, metal);
+
+ALTER TABLE ONLY recycler_notice
+    ADD CONSTRAINT recycler_notice_once UNIQUE (recycler_id, subject, lapses_on, days);
+
+ALTER TABLE ONLY recycler_notice
+    ADD CONSTRAINT recycler_notice_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_pkey PRIMARY KEY (routing_id);
@@ -3358,11 +4841,53 @@ ALTER TABLE ONLY refund
 ALTER TABLE ONLY rendered_pdf
     ADD CONSTRAINT rendered_pdf_once PRIMARY KEY (sha256, language, template);
 
+ALTER TABLE ONLY rerouting
+    ADD CONSTRAINT rerouting_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY restatement
     ADD CONSTRAINT restatement_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY return_order
+    ADD CONSTRAINT return_order_identity UNIQUE (id, contract_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_once UNIQUE (order_id, line_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY return_order
+    ADD CONSTRAINT return_order_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_once UNIQUE (order_id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_identity UNIQUE (id, outlet_id, pack_id);
+
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_id UNIQUE (id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_once PRIMARY KEY (plan_id, pack_id);
+
+ALTER TABLE ONLY routing_plan
+    ADD CONSTRAINT routing_plan_once UNIQUE (input_sha256);
+
+ALTER TABLE ONLY routing_plan
+    ADD CONSTRAINT routing_plan_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY routing_terms
+    ADD CONSTRAINT routing_terms_one_a_day UNIQUE (from_on);
+
+ALTER TABLE ONLY routing_terms
+    ADD CONSTRAINT routing_terms_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY safety_hold
     ADD CONSTRAINT safety_hold_once UNIQUE (quarantine_id, pack_id);
@@ -3375,6 +4900,9 @@ ALTER TABLE ONLY scrap_offer
 
 ALTER TABLE ONLY scrap_offer
     ADD CONSTRAINT scrap_offer_one_at_a_time PRIMARY KEY (recycler_id, chemistry, disposition, valid WITHOUT OVERLAPS);
+
+ALTER TABLE ONLY signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY site
     ADD CONSTRAINT site_code_once UNIQUE (party_id, code);
@@ -3415,17 +4943,32 @@ ALTER TABLE ONLY subject
 ALTER TABLE ONLY subject_tag
     ADD CONSTRAINT subject_tag_once PRIMARY KEY (subject_id, tag);
 
+ALTER TABLE ONLY submission_item
+    ADD CONSTRAINT submission_item_once PRIMARY KEY (submission_id, obligation_id);
+
+ALTER TABLE ONLY submission
+    ADD CONSTRAINT submission_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY test_rule
     ADD CONSTRAINT test_rule_once UNIQUE (site_class, valid_from);
 
 ALTER TABLE ONLY test_rule
     ADD CONSTRAINT test_rule_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY trace_head
+    ADD CONSTRAINT trace_head_one_a_day UNIQUE (as_of);
+
+ALTER TABLE ONLY trace_head
+    ADD CONSTRAINT trace_head_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_in_sequence UNIQUE (pack_id, sequence);
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY transport_treatment
+    ADD CONSTRAINT transport_treatment_pkey PRIMARY KEY (inspection_id);
 
 ALTER TABLE ONLY unmatched_source
     ADD CONSTRAINT unmatched_source_once PRIMARY KEY (kind, value, part);
@@ -3436,8 +4979,17 @@ ALTER TABLE ONLY unread_message
 ALTER TABLE ONLY unread_message
     ADD CONSTRAINT unread_message_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY withdrawal
+    ADD CONSTRAINT withdrawal_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY withdrawn_firm
+    ADD CONSTRAINT withdrawn_firm_once PRIMARY KEY (withdrawal_id, recycler_id);
+
 ALTER TABLE ONLY work_order
     ADD CONSTRAINT work_order_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY working_day
+    ADD CONSTRAINT working_day_pkey PRIMARY KEY (day);
 
 CREATE INDEX acceptance_by_pack ON acceptance USING btree (pack_id, accepted_on) INCLUDE (tested_capacity_mah);
 
@@ -3491,6 +5043,12 @@ CREATE UNIQUE INDEX charge_once ON charge USING btree (line_id, component, lower
 
 CREATE UNIQUE INDEX charge_reversed_once ON charge USING btree (reverses_id) WHERE (reverses_id IS NOT NULL);
 
+CREATE INDEX consignment_by_outlet ON consignment USING btree (outlet_id, id);
+
+CREATE INDEX consignment_by_recycler ON consignment USING btree (recycler_id, id);
+
+CREATE UNIQUE INDEX consignment_pack_in_one_lot ON consignment_pack USING btree (routing_id) WHERE (NOT is_let_go);
+
 CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
@@ -3503,6 +5061,12 @@ CREATE INDEX custody_by_line ON custody USING btree (line_id, lower(during)) INC
 
 CREATE INDEX custom_value_by_subject ON custom_value USING btree (subject_id);
 
+CREATE INDEX deal_by_recycler ON deal USING btree (recycler_id, id);
+
+CREATE INDEX deal_entry_by_deal ON deal_entry USING btree (deal_id, material);
+
+CREATE INDEX deal_movement_by_deal ON deal_movement USING btree (deal_id, id);
+
 CREATE INDEX deposit_by_party ON deposit USING btree (party_id);
 
 CREATE INDEX deposit_movement_by_contract ON deposit_movement USING btree (contract_id, id);
@@ -3510,6 +5074,8 @@ CREATE INDEX deposit_movement_by_contract ON deposit_movement USING btree (contr
 CREATE INDEX deposit_movement_by_party ON deposit_movement USING btree (party_id);
 
 CREATE INDEX deposit_movement_by_payment ON deposit_movement USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX disposition_by_pack ON disposition USING btree (pack_id);
 
 CREATE INDEX domain_event_in_order ON domain_event USING btree (xact, id);
 
@@ -3565,6 +5131,12 @@ CREATE INDEX incident_by_line ON incident USING btree (line_id, id);
 
 CREATE UNIQUE INDEX incident_pack_lost_once ON incident USING btree (pack_id) WHERE ((kind = ANY (ARRAY['missing'::text, 'stolen'::text])) AND (found_on IS NULL));
 
+CREATE INDEX inspection_by_lessee ON inspection USING btree (lessee_id, id);
+
+CREATE INDEX inspection_by_pack ON inspection USING btree (pack_id, inspected_on);
+
+CREATE INDEX inspection_failed ON inspection USING btree (pack_id) WHERE (NOT transport_passed);
+
 CREATE INDEX interest_accrual_by_party ON interest_accrual USING btree (party_id, id);
 
 CREATE INDEX invoice_by_buyer ON invoice USING btree (buyer_id, id);
@@ -3599,11 +5171,57 @@ CREATE INDEX line_revision_of_line ON line_revision USING btree (line_id, lower(
 
 CREATE INDEX line_revision_with_plan ON line_revision USING btree (contract_id) WHERE (price_plan_version_id IS NOT NULL);
 
+CREATE UNIQUE INDEX market_need_accepted_once ON market_proposal USING btree (need_id) WHERE (state = 'accepted'::text);
+
+CREATE INDEX market_need_by_lessee ON market_need USING btree (lessee_id, id);
+
+CREATE INDEX market_need_open ON market_need USING btree (id) WHERE (state = 'open'::text);
+
+CREATE UNIQUE INDEX market_offer_one_open ON market_offer USING btree (pack_id) WHERE (withdrawn_at IS NULL);
+
+CREATE UNIQUE INDEX market_pack_reserved_once ON market_proposal_pack USING btree (pack_id) WHERE reserved;
+
+CREATE INDEX market_proposal_by_need ON market_proposal USING btree (need_id, id);
+
+CREATE INDEX market_proposal_open ON market_proposal USING btree (expires_at) WHERE (state = 'proposed'::text);
+
+CREATE INDEX market_proposal_pack_by_line ON market_proposal_pack USING btree (line_id) WHERE (line_id IS NOT NULL);
+
+CREATE INDEX market_unserved_by_need ON market_unserved USING btree (need_id);
+
 CREATE INDEX meter_reading_by_pack ON meter_reading USING btree (pack_id, id);
 
 CREATE UNIQUE INDEX meter_reading_once ON meter_reading USING btree (pack_id, measure, at) WHERE (is_current AND (NOT is_void));
 
 CREATE INDEX note_by_subject ON note USING btree (subject_id, id);
+
+CREATE INDEX obligation_by_due ON obligation USING btree (due_on, party_id) INCLUDE (state, submitted_on, is_provisional);
+
+CREATE INDEX obligation_by_pack ON obligation USING btree (pack_id, id);
+
+CREATE INDEX obligation_by_submission ON obligation USING btree (submission_id);
+
+CREATE INDEX obligation_due_change_by_obligation ON obligation_due_change USING btree (obligation_id, id);
+
+CREATE INDEX obligation_fault_by_obligation ON obligation_fault USING btree (obligation_id, id);
+
+CREATE INDEX obligation_open ON obligation USING btree (due_on, id) WHERE (state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text]));
+
+CREATE INDEX obligation_open_by_party ON obligation USING btree (party_id, due_on, id) WHERE (state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text]));
+
+CREATE INDEX obligation_open_by_role ON obligation USING btree (role, due_on, id) WHERE (state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text]));
+
+CREATE INDEX obligation_open_own_by_role ON obligation USING btree (role, due_on, id) WHERE ((state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text])) AND (party_id IS NULL));
+
+CREATE INDEX obligation_provisional ON obligation USING btree (id) WHERE is_provisional;
+
+CREATE INDEX obligation_rule_by_event ON obligation_rule USING btree (event_kind) WHERE is_enabled;
+
+CREATE INDEX obligation_to_escalate ON obligation USING btree (level, due_on) WHERE (state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text]));
+
+CREATE INDEX obligation_to_prepare ON obligation USING btree (due_on, id) WHERE ((state = 'due'::text) AND (party_id IS NULL));
+
+CREATE INDEX obligation_to_submit ON obligation USING btree (recipient, due_on, id) WHERE ((state = ANY (ARRAY['prepared'::text, 'corrected'::text])) AND (submission_id IS NULL) AND (party_id IS NULL));
 
 CREATE INDEX outage_by_line ON outage USING gist (line_id, during) WHERE (is_current AND (NOT is_void));
 
@@ -3612,6 +5230,10 @@ CREATE INDEX outage_by_site ON outage USING gist (site_id, during) WHERE (is_cur
 CREATE INDEX outlet_by_prefecture ON outlet USING btree (adcode, code);
 
 CREATE INDEX outlet_by_recycler ON outlet USING btree (recycler_id);
+
+CREATE INDEX outlet_duty_by_party ON outlet_duty USING btree (party_id, role);
+
+CREATE INDEX outlet_limit_in_force ON outlet_limit USING btree (outlet_id, valid_from DESC, id DESC);
 
 CREATE INDEX pack_by_chemistry ON pack USING btree (chemistry, id);
 
@@ -3642,6 +5264,8 @@ CREATE UNIQUE INDEX pack_code_once ON pack_code USING btree (code) WHERE (scheme
 CREATE UNIQUE INDEX pack_code_once_per_pack ON pack_code USING btree (pack_id, code, scheme);
 
 CREATE UNIQUE INDEX pack_code_serial_once ON pack_code USING btree (code, lower(assigned_by)) WHERE (scheme = 'maker_serial'::text);
+
+CREATE INDEX pack_condemned ON pack USING btree (id) WHERE (state = 'condemned'::text);
 
 CREATE INDEX pack_origin_by_code ON pack_origin USING btree (code) WHERE (code IS NOT NULL);
 
@@ -3681,6 +5305,10 @@ CREATE INDEX party_by_parent ON party USING btree (parent_id, id);
 
 CREATE UNIQUE INDEX party_one_lessor ON party USING btree (kind) WHERE (kind = 'lessor'::text);
 
+CREATE INDEX passport_declaration_of_alike ON passport_declaration USING btree (maker, rated_voltage_mv, rated_capacity_mah) WHERE (scope = 'model'::text);
+
+CREATE INDEX passport_declaration_of_one ON passport_declaration USING btree (pack_id) WHERE (pack_id IS NOT NULL);
+
 CREATE INDEX payment_by_payer ON payment USING btree (payer_id, id);
 
 CREATE INDEX payment_with_credit ON payment USING btree (payer_id, currency, received_on) WHERE (unallocated_amount > 0);
@@ -3715,6 +5343,8 @@ CREATE INDEX receivable_open_by_party ON receivable USING btree (party_id, curre
 
 CREATE INDEX receivable_overdue ON receivable USING btree (id) WHERE ((kind = 'invoice'::text) AND (open_amount > 0));
 
+CREATE INDEX recovery_batch_below_floor ON recovery_batch USING btree (recycler_id, id) WHERE is_below_floor;
+
 CREATE INDEX red_letter_by_batch ON red_letter USING btree (batch_id);
 
 CREATE INDEX red_letter_by_einvoice ON red_letter USING btree (einvoice_id, id);
@@ -3735,11 +5365,29 @@ CREATE INDEX rendered_pdf_by_age ON rendered_pdf USING btree (created_at);
 
 CREATE INDEX restatement_open ON restatement USING btree (line_id) WHERE (NOT settled);
 
+CREATE INDEX return_order_by_contract ON return_order USING btree (contract_id, id);
+
+CREATE INDEX return_order_by_lessee ON return_order USING btree (lessee_id, id);
+
+CREATE INDEX return_order_item_by_line ON return_order_item USING btree (line_id);
+
+CREATE INDEX return_order_item_by_pack ON return_order_item USING btree (pack_id);
+
+CREATE UNIQUE INDEX return_order_item_line_once ON return_order_item USING btree (line_id) WHERE is_open;
+
+CREATE INDEX return_settlement_by_lessee ON return_settlement USING btree (lessee_id, id);
+
 CREATE INDEX routing_by_outlet ON routing USING btree (outlet_id, state);
 
 CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
 
+CREATE INDEX routing_expiring ON routing USING btree (expires_at) WHERE (state = 'reserved'::text);
+
 CREATE UNIQUE INDEX routing_one_per_pack ON routing USING btree (pack_id) WHERE (state <> 'released'::text);
+
+CREATE INDEX routing_open_by_day ON routing USING btree (hand_over_on, recycler_id) WHERE (state = 'reserved'::text);
+
+CREATE INDEX routing_plan_item_by_place ON routing_plan_item USING btree (plan_id, state, adcode);
 
 CREATE INDEX safety_hold_open ON safety_hold USING btree (pack_id) WHERE (released_at IS NULL);
 
@@ -3749,9 +5397,17 @@ CREATE INDEX standby_slope_by_chemistry ON standby_slope USING btree (chemistry,
 
 CREATE INDEX subject_tag_by_tag ON subject_tag USING btree (tag, subject_id);
 
+CREATE INDEX submission_item_by_obligation ON submission_item USING btree (obligation_id);
+
+CREATE INDEX submission_under_way ON submission USING btree (state, recipient, id) WHERE (state = ANY (ARRAY['made'::text, 'sent'::text]));
+
+CREATE UNIQUE INDEX trace_record_corrected_once ON trace_record USING btree (corrects_id) WHERE (corrects_id IS NOT NULL);
+
 CREATE INDEX unmatched_source_by_last_seen ON unmatched_source USING btree (last_seen_at DESC, kind, value, part);
 
 CREATE INDEX unread_message_by_time ON unread_message USING btree (received_at);
+
+CREATE INDEX withdrawn_firm_by_recycler ON withdrawn_firm USING btree (recycler_id);
 
 CREATE INDEX work_order_by_duty ON work_order USING btree (duty_id) WHERE (duty_id IS NOT NULL);
 
@@ -3761,6 +5417,8 @@ CREATE INDEX work_order_by_site ON work_order USING btree (site_id, id);
 
 CREATE UNIQUE INDEX work_order_one_open ON work_order USING btree (pack_id, kind) WHERE (state = ANY (ARRAY['planned'::text, 'assigned'::text]));
 
+CREATE UNIQUE INDEX working_day_ordinal ON working_day USING btree (ordinal) WHERE is_working;
+
 CREATE TRIGGER alarm_limits_append_only BEFORE DELETE OR UPDATE ON alarm_limits FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER allocation_append_only BEFORE DELETE OR UPDATE ON allocation FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -3768,6 +5426,8 @@ CREATE TRIGGER allocation_append_only BEFORE DELETE OR UPDATE ON allocation FOR 
 CREATE TRIGGER allocation_counts AFTER INSERT ON allocation FOR EACH ROW EXECUTE FUNCTION count_allocation();
 
 CREATE TRIGGER ancillary_vat_append_only BEFORE DELETE OR UPDATE ON ancillary_vat FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER annual_report_append_only BEFORE DELETE OR UPDATE ON annual_report FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER attachment_append_only BEFORE DELETE OR UPDATE ON attachment FOR EACH ROW EXECUTE FUNCTION refuse_change_except('removed_at', 'removed_by', 'removal_reason', 'held_sha256');
 
@@ -3781,9 +5441,33 @@ CREATE TRIGGER charge_on_open_invoice AFTER INSERT ON charge REFERENCING NEW TAB
 
 CREATE TRIGGER clock_never_goes_back BEFORE UPDATE ON clock FOR EACH ROW EXECUTE FUNCTION refuse_clock_going_back();
 
+CREATE TRIGGER consignment_leaves_fit BEFORE UPDATE OF state ON consignment FOR EACH ROW WHEN (((new.state = 'dispatched'::text) AND (old.state <> 'dispatched'::text))) EXECUTE FUNCTION refuse_unfit_lot();
+
+CREATE TRIGGER consignment_pack_only_of_fit BEFORE INSERT ON consignment_pack FOR EACH ROW EXECUTE FUNCTION refuse_unfit_for_transport();
+
 CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN ((((((((((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent)) OR (old.billing_alignment IS DISTINCT FROM new.billing_alignment)) OR (old.billing_timing IS DISTINCT FROM new.billing_timing)) OR (old.billing_frequency IS DISTINCT FROM new.billing_frequency)) OR (old.billing_day IS DISTINCT FROM new.billing_day)) OR (old.billing_anchor_on IS DISTINCT FROM new.billing_anchor_on)) OR (old.billing_end_of_month IS DISTINCT FROM new.billing_end_of_month)) OR (old.proration IS DISTINCT FROM new.proration))) EXECUTE FUNCTION note_terms_restated();
 
 CREATE TRIGGER contract_revision_restates AFTER INSERT ON contract_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_terms_restated();
+
+CREATE TRIGGER deal_accepted_before_expiry BEFORE UPDATE ON deal FOR EACH ROW EXECUTE FUNCTION refuse_bad_acceptance();
+
+CREATE TRIGGER deal_closed_when_settled BEFORE UPDATE OF state ON deal FOR EACH ROW WHEN ((new.state = 'closed'::text)) EXECUTE FUNCTION refuse_closing_what_is_open();
+
+CREATE TRIGGER deal_entry_append_only BEFORE DELETE OR UPDATE ON deal_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER deal_entry_judged AFTER INSERT ON deal_entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION judge_entries();
+
+CREATE TRIGGER deal_movement_append_only BEFORE DELETE OR UPDATE ON deal_movement FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER deal_price_append_only BEFORE DELETE OR UPDATE ON deal_price FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER deal_price_while_offered BEFORE INSERT ON deal_price FOR EACH ROW EXECUTE FUNCTION refuse_price_of_accepted();
+
+CREATE TRIGGER deal_snapshot_append_only BEFORE DELETE OR UPDATE ON deal_snapshot FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER deal_snapshot_while_offered BEFORE INSERT ON deal_snapshot FOR EACH ROW EXECUTE FUNCTION refuse_revaluation();
+
+CREATE TRIGGER deal_term_append_only BEFORE DELETE OR UPDATE ON deal_term FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER deposit_movement_append_only BEFORE DELETE OR UPDATE ON deposit_movement FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -3835,6 +5519,12 @@ CREATE TRIGGER line_revision_changes AFTER UPDATE ON line_revision FOR EACH ROW 
 
 CREATE TRIGGER line_revision_restates AFTER INSERT ON line_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_stay_restated();
 
+CREATE TRIGGER listing_step_append_only BEFORE DELETE OR UPDATE ON listing_step FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER market_pack_reserved BEFORE INSERT ON placement FOR EACH ROW EXECUTE FUNCTION keep_market_reservation();
+
+CREATE TRIGGER market_run_append_only BEFORE DELETE OR UPDATE ON market_run FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER meter_reading_append_only BEFORE DELETE OR UPDATE ON meter_reading FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
 
 CREATE TRIGGER meter_reading_restates AFTER INSERT ON meter_reading FOR EACH ROW EXECUTE FUNCTION note_readings_restated();
@@ -3843,11 +5533,21 @@ CREATE TRIGGER meter_reading_supersedes BEFORE INSERT ON meter_reading FOR EACH 
 
 CREATE TRIGGER note_append_only BEFORE DELETE OR UPDATE ON note FOR EACH ROW EXECUTE FUNCTION refuse_change_except('struck_at', 'struck_by', 'strike_reason');
 
+CREATE TRIGGER obligation_due_change_append_only BEFORE DELETE OR UPDATE ON obligation_due_change FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER outage_append_only BEFORE DELETE OR UPDATE ON outage FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
 
 CREATE TRIGGER outage_restates AFTER INSERT ON outage FOR EACH ROW EXECUTE FUNCTION note_outages_restated();
 
 CREATE TRIGGER outage_supersedes BEFORE INSERT ON outage FOR EACH ROW WHEN ((new.supersedes_id IS NOT NULL)) EXECUTE FUNCTION supersede_fact();
+
+CREATE TRIGGER outlet_changed AFTER INSERT OR DELETE OR UPDATE OF kind, adcode, longitude, latitude, recycler_id, chemistries, hazards, store_limit_kg, store_days, closed_from ON outlet FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
+
+CREATE TRIGGER outlet_limit_append_only BEFORE DELETE OR UPDATE ON outlet_limit FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER outlet_store_limit AFTER UPDATE ON outlet FOR EACH ROW WHEN (((((new.stock_kg + new.reserved_kg) + new.in_transit_kg) > new.store_limit_kg) AND (((new.stock_kg + new.reserved_kg) + new.in_transit_kg) > ((old.stock_kg + old.reserved_kg) + old.in_transit_kg)))) EXECUTE FUNCTION refuse_more_than_stored();
+
+CREATE TRIGGER outlet_store_limit_at_first AFTER INSERT ON outlet FOR EACH ROW WHEN ((((new.stock_kg + new.reserved_kg) + new.in_transit_kg) > new.store_limit_kg)) EXECUTE FUNCTION refuse_more_than_stored();
 
 CREATE TRIGGER pack_code_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_code FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
 
@@ -3857,11 +5557,15 @@ CREATE TRIGGER pack_origin_never_circular AFTER INSERT OR UPDATE ON pack_origin 
 
 CREATE TRIGGER pack_origin_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON pack_origin FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
 
-CREATE TRIGGER pack_return_not_of_quarantined BEFORE INSERT ON pack_return FOR EACH ROW WHEN ((new.reason <> 'found'::text)) EXECUTE FUNCTION refuse_quarantined();
+CREATE TRIGGER pack_return_not_of_quarantined BEFORE INSERT ON pack_return FOR EACH ROW WHEN ((new.reason <> ALL (ARRAY['found'::text, 'burnt'::text]))) EXECUTE FUNCTION refuse_quarantined();
 
 CREATE TRIGGER part_stay_takes_code BEFORE INSERT OR UPDATE OF part_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_code_of_part();
 
 CREATE TRIGGER part_stay_takes_holder BEFORE INSERT OR UPDATE OF pack_id ON part_stay FOR EACH ROW EXECUTE FUNCTION take_holder_of_pack();
+
+CREATE TRIGGER passport_append_only BEFORE DELETE OR UPDATE ON passport FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER passport_declaration_append_only BEFORE DELETE OR UPDATE ON passport_declaration FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER payment_fixed BEFORE DELETE OR UPDATE ON payment FOR EACH ROW EXECUTE FUNCTION refuse_change_of_payment();
 
@@ -3887,17 +5591,41 @@ CREATE TRIGGER price_index_supersedes BEFORE INSERT ON price_index FOR EACH ROW 
 
 CREATE TRIGGER price_plan_version_immutable BEFORE DELETE OR UPDATE ON price_plan_version FOR EACH ROW EXECUTE FUNCTION refuse_change_of_published();
 
+CREATE TRIGGER qualification_changed AFTER INSERT OR DELETE OR UPDATE ON qualification FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
+
 CREATE TRIGGER quote_fixed BEFORE DELETE OR UPDATE ON quote FOR EACH ROW EXECUTE FUNCTION refuse_change_of_quote();
 
 CREATE TRIGGER receivable_fixed BEFORE DELETE OR UPDATE ON receivable FOR EACH ROW EXECUTE FUNCTION refuse_change_of_receivable();
 
 CREATE TRIGGER receivable_posted_in_order BEFORE UPDATE OF changed_on ON receivable FOR EACH ROW EXECUTE FUNCTION refuse_earlier_posting();
 
+CREATE TRIGGER recovery_certificate_is_final BEFORE DELETE OR UPDATE ON recovery_batch FOR EACH ROW WHEN ((old.state = 'certified'::text)) EXECUTE FUNCTION refuse_change_of_certificate();
+
+CREATE TRIGGER recovery_product_append_only BEFORE DELETE OR UPDATE ON recovery_product FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER recovery_rate_append_only BEFORE DELETE OR UPDATE ON recovery_rate FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER recycler_notice_append_only BEFORE DELETE OR UPDATE ON recycler_notice FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER refund_append_only BEFORE DELETE OR UPDATE ON refund FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER refund_counts AFTER INSERT ON refund FOR EACH ROW EXECUTE FUNCTION count_refund();
 
+CREATE TRIGGER return_settlement_append_only BEFORE DELETE OR UPDATE ON return_settlement FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER routing_not_of_a_lot BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN ((new.state = ANY (ARRAY['handed_over'::text, 'released'::text]))) EXECUTE FUNCTION refuse_consigned();
+
 CREATE TRIGGER routing_not_of_quarantined BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN ((new.state = 'handed_over'::text)) EXECUTE FUNCTION refuse_quarantined();
+
+CREATE TRIGGER routing_only_of_fit BEFORE INSERT ON routing FOR EACH ROW EXECUTE FUNCTION refuse_unfit_for_transport();
+
+CREATE TRIGGER routing_stays_of_fit BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN (((new.state = 'handed_over'::text) AND (old.state <> 'handed_over'::text))) EXECUTE FUNCTION refuse_unfit_for_transport();
+
+CREATE TRIGGER routing_to_an_open_outlet AFTER INSERT ON routing REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_routing_to_closed_outlet();
+
+CREATE TRIGGER scrap_offer_changed AFTER INSERT OR DELETE OR UPDATE ON scrap_offer FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
+
+CREATE TRIGGER signing_key_append_only BEFORE DELETE OR UPDATE ON signing_key FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER site_tenancy_append_only BEFORE DELETE OR UPDATE ON site_tenancy FOR EACH ROW EXECUTE FUNCTION refuse_change_of_fact();
 
@@ -3907,11 +5635,25 @@ CREATE TRIGGER site_tenancy_supersedes BEFORE INSERT ON site_tenancy FOR EACH RO
 
 CREATE TRIGGER test_rule_append_only BEFORE DELETE OR UPDATE ON test_rule FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER trace_head_append_only BEFORE DELETE OR UPDATE ON trace_head FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER trace_record_append_only BEFORE DELETE OR UPDATE ON trace_record FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER trace_record_fills_in_links BEFORE INSERT ON trace_record FOR EACH ROW WHEN ((new.hash IS NULL)) EXECUTE FUNCTION link_record();
+
+ALTER TABLE trace_record ENABLE ALWAYS TRIGGER trace_record_fills_in_links;
+
+CREATE TRIGGER trace_record_linked AFTER INSERT ON trace_record REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_unlinked();
 
 CREATE TRIGGER trace_record_takes_custody AFTER INSERT ON trace_record FOR EACH ROW EXECUTE FUNCTION note_custody();
 
+CREATE TRIGGER transport_treatment_append_only BEFORE DELETE OR UPDATE ON transport_treatment FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER unread_message_append_only BEFORE UPDATE ON unread_message FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER withdrawal_append_only BEFORE DELETE OR UPDATE ON withdrawal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER withdrawn_firm_append_only BEFORE DELETE OR UPDATE ON withdrawn_firm FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 ALTER TABLE ONLY acceptance
     ADD CONSTRAINT acceptance_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
@@ -3949,6 +5691,9 @@ ALTER TABLE ONLY allocation_order
 ALTER TABLE ONLY allocation
     ADD CONSTRAINT allocation_reversal_mirrors FOREIGN KEY (reverses_id, receivable_id, source, taken_back_amount) REFERENCES allocation(id, receivable_id, source, amount);
 
+ALTER TABLE ONLY annual_report
+    ADD CONSTRAINT annual_report_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
+
 ALTER TABLE ONLY api_key
     ADD CONSTRAINT api_key_party_of_its_role FOREIGN KEY (party_id, role) REFERENCES party(id, kind);
 
@@ -3982,8 +5727,14 @@ ALTER TABLE ONLY billing_run
 ALTER TABLE ONLY billing_stage
     ADD CONSTRAINT billing_stage_run_id_fkey FOREIGN KEY (run_id) REFERENCES billing_run(id);
 
+ALTER TABLE ONLY calendar_day
+    ADD CONSTRAINT calendar_day_year FOREIGN KEY (calendar, year) REFERENCES calendar_year(calendar, year) ON DELETE CASCADE;
+
 ALTER TABLE ONLY capacity_test
     ADD CONSTRAINT capacity_test_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY carrier_permit
+    ADD CONSTRAINT carrier_permit_carrier_id_fkey FOREIGN KEY (carrier_id) REFERENCES party(id);
 
 ALTER TABLE ONLY charge_dispute
     ADD CONSTRAINT charge_dispute_charge_id_fkey FOREIGN KEY (charge_id) REFERENCES charge(id);
@@ -4002,6 +5753,27 @@ ALTER TABLE ONLY charge
 
 ALTER TABLE ONLY charge
     ADD CONSTRAINT charge_reverses_id_fkey FOREIGN KEY (reverses_id) REFERENCES charge(id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_carrier_id_fkey FOREIGN KEY (carrier_id) REFERENCES party(id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
+ALTER TABLE ONLY consignment_pack
+    ADD CONSTRAINT consignment_pack_of_its_hazard FOREIGN KEY (consignment_id, hazard) REFERENCES consignment(id, hazard);
+
+ALTER TABLE ONLY consignment_pack
+    ADD CONSTRAINT consignment_pack_routed FOREIGN KEY (routing_id, outlet_id, pack_id) REFERENCES routing(id, outlet_id, pack_id);
+
+ALTER TABLE ONLY consignment_pack
+    ADD CONSTRAINT consignment_pack_to_its_outlet FOREIGN KEY (consignment_id, outlet_id) REFERENCES consignment(id, outlet_id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_permit_id_fkey FOREIGN KEY (permit_id) REFERENCES carrier_permit(id);
+
+ALTER TABLE ONLY consignment
+    ADD CONSTRAINT consignment_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
 
 ALTER TABLE ONLY contact
     ADD CONSTRAINT contact_of_a_party FOREIGN KEY (party_id) REFERENCES party(id);
@@ -4041,6 +5813,36 @@ ALTER TABLE ONLY custom_value
 
 ALTER TABLE ONLY custom_value
     ADD CONSTRAINT custom_value_of_its_subject FOREIGN KEY (subject_id, kind) REFERENCES subject(id, kind);
+
+ALTER TABLE ONLY deal_entry
+    ADD CONSTRAINT deal_entry_of_its_deal FOREIGN KEY (movement_id, deal_id) REFERENCES deal_movement(id, deal_id);
+
+ALTER TABLE ONLY deal_entry
+    ADD CONSTRAINT deal_entry_of_its_terms FOREIGN KEY (deal_id, material) REFERENCES deal_term(deal_id, material);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_consignment_id_fkey FOREIGN KEY (consignment_id) REFERENCES consignment(id);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_deal_id_fkey FOREIGN KEY (deal_id) REFERENCES deal(id);
+
+ALTER TABLE ONLY deal_movement
+    ADD CONSTRAINT deal_movement_reverses_its_own FOREIGN KEY (reverses_id, deal_id) REFERENCES deal_movement(id, deal_id);
+
+ALTER TABLE ONLY deal
+    ADD CONSTRAINT deal_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY deal_price
+    ADD CONSTRAINT deal_price_snapshot_id_fkey FOREIGN KEY (snapshot_id) REFERENCES deal_snapshot(id);
+
+ALTER TABLE ONLY deal
+    ADD CONSTRAINT deal_priced FOREIGN KEY (snapshot_id, id) REFERENCES deal_snapshot(id, deal_id);
+
+ALTER TABLE ONLY deal_snapshot
+    ADD CONSTRAINT deal_snapshot_deal_id_fkey FOREIGN KEY (deal_id) REFERENCES deal(id);
+
+ALTER TABLE ONLY deal_term
+    ADD CONSTRAINT deal_term_deal_id_fkey FOREIGN KEY (deal_id) REFERENCES deal(id);
 
 ALTER TABLE ONLY deposit
     ADD CONSTRAINT deposit_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
@@ -4116,6 +5918,15 @@ ALTER TABLE ONLY incident
 
 ALTER TABLE ONLY incident
     ADD CONSTRAINT incident_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_form_id_fkey FOREIGN KEY (form_id) REFERENCES inspection_form(id);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY inspection
+    ADD CONSTRAINT inspection_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
 
 ALTER TABLE ONLY inspection
     ADD CONSTRAINT inspection_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
@@ -4210,6 +6021,48 @@ ALTER TABLE ONLY line_revision
 ALTER TABLE ONLY line_revision
     ADD CONSTRAINT line_revision_within_contract FOREIGN KEY (contract_id, PERIOD during) REFERENCES contract_revision(contract_id, PERIOD during) DEFERRABLE INITIALLY DEFERRED;
 
+ALTER TABLE ONLY listing_step
+    ADD CONSTRAINT listing_step_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY market_bin
+    ADD CONSTRAINT market_bin_run_id_fkey FOREIGN KEY (run_id) REFERENCES market_run(id);
+
+ALTER TABLE ONLY market_explanation
+    ADD CONSTRAINT market_explanation_proposal_id_fkey FOREIGN KEY (proposal_id) REFERENCES market_proposal(id);
+
+ALTER TABLE ONLY market_need
+    ADD CONSTRAINT market_need_at_own_site FOREIGN KEY (site_id, lessee_id) REFERENCES site(id, party_id);
+
+ALTER TABLE ONLY market_offer
+    ADD CONSTRAINT market_offer_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY market_offer
+    ADD CONSTRAINT market_offer_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
+
+ALTER TABLE ONLY market_proposal
+    ADD CONSTRAINT market_proposal_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY market_proposal
+    ADD CONSTRAINT market_proposal_need_id_fkey FOREIGN KEY (need_id) REFERENCES market_need(id);
+
+ALTER TABLE ONLY market_proposal_pack
+    ADD CONSTRAINT market_proposal_pack_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY market_proposal_pack
+    ADD CONSTRAINT market_proposal_pack_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY market_proposal_pack
+    ADD CONSTRAINT market_proposal_pack_proposal_id_fkey FOREIGN KEY (proposal_id) REFERENCES market_proposal(id);
+
+ALTER TABLE ONLY market_proposal
+    ADD CONSTRAINT market_proposal_run_id_fkey FOREIGN KEY (run_id) REFERENCES market_run(id);
+
+ALTER TABLE ONLY market_unserved
+    ADD CONSTRAINT market_unserved_need_id_fkey FOREIGN KEY (need_id) REFERENCES market_need(id);
+
+ALTER TABLE ONLY market_unserved
+    ADD CONSTRAINT market_unserved_run_id_fkey FOREIGN KEY (run_id) REFERENCES market_run(id);
+
 ALTER TABLE ONLY meter_reading
     ADD CONSTRAINT meter_reading_of_a_pack FOREIGN KEY (pack_id) REFERENCES pack(id);
 
@@ -4218,6 +6071,30 @@ ALTER TABLE ONLY meter_reading
 
 ALTER TABLE ONLY note
     ADD CONSTRAINT note_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_by_a_rule FOREIGN KEY (rule_id) REFERENCES obligation_rule(id);
+
+ALTER TABLE ONLY obligation_due_change
+    ADD CONSTRAINT obligation_due_change_obligation_id_fkey FOREIGN KEY (obligation_id) REFERENCES obligation(id);
+
+ALTER TABLE ONLY obligation_fault
+    ADD CONSTRAINT obligation_fault_obligation_id_fkey FOREIGN KEY (obligation_id) REFERENCES obligation(id);
+
+ALTER TABLE ONLY obligation_fault
+    ADD CONSTRAINT obligation_fault_submission_id_fkey FOREIGN KEY (submission_id) REFERENCES submission(id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_in_a_submission FOREIGN KEY (submission_id) REFERENCES submission(id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_of_a_record FOREIGN KEY (record_id) REFERENCES trace_record(id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY obligation
+    ADD CONSTRAINT obligation_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_of_a_line FOREIGN KEY (line_id) REFERENCES lease_line(id);
@@ -4236,6 +6113,18 @@ ALTER TABLE ONLY outage_source
 
 ALTER TABLE ONLY outage
     ADD CONSTRAINT outage_supersedes_id_fkey FOREIGN KEY (supersedes_id) REFERENCES outage(id);
+
+ALTER TABLE ONLY outlet_duty
+    ADD CONSTRAINT outlet_duty_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
+ALTER TABLE ONLY outlet_duty
+    ADD CONSTRAINT outlet_duty_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY outlet_limit
+    ADD CONSTRAINT outlet_limit_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
+ALTER TABLE ONLY outlet
+    ADD CONSTRAINT outlet_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
 
 ALTER TABLE ONLY outlet
     ADD CONSTRAINT outlet_prefecture FOREIGN KEY (adcode) REFERENCES prefecture(adcode);
@@ -4285,6 +6174,12 @@ ALTER TABLE ONLY party
 ALTER TABLE ONLY party_role
     ADD CONSTRAINT party_role_of_a_party FOREIGN KEY (party_id, party_kind) REFERENCES party(id, kind);
 
+ALTER TABLE ONLY passport_declaration
+    ADD CONSTRAINT passport_declaration_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY passport
+    ADD CONSTRAINT passport_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
 ALTER TABLE ONLY payment
     ADD CONSTRAINT payment_payer FOREIGN KEY (payer_id) REFERENCES party(id);
 
@@ -4333,6 +6228,30 @@ ALTER TABLE ONLY receivable
 ALTER TABLE ONLY receivable
     ADD CONSTRAINT receivable_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
 
+ALTER TABLE ONLY recovery_batch
+    ADD CONSTRAINT recovery_batch_consignment_id_fkey FOREIGN KEY (consignment_id) REFERENCES consignment(id);
+
+ALTER TABLE ONLY recovery_batch_pack
+    ADD CONSTRAINT recovery_batch_pack_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES recovery_batch(id);
+
+ALTER TABLE ONLY recovery_batch_pack
+    ADD CONSTRAINT recovery_batch_pack_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
+
+ALTER TABLE ONLY recovery_batch
+    ADD CONSTRAINT recovery_batch_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY recovery_product
+    ADD CONSTRAINT recovery_product_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES recovery_batch(id);
+
+ALTER TABLE ONLY recovery_rate
+    ADD CONSTRAINT recovery_rate_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES recovery_batch(id);
+
+ALTER TABLE ONLY recycler_notice
+    ADD CONSTRAINT recycler_notice_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY recycling_certificate
+    ADD CONSTRAINT recycling_certificate_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES recovery_batch(id);
+
 ALTER TABLE ONLY recycling_certificate
     ADD CONSTRAINT recycling_certificate_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
 
@@ -4363,14 +6282,71 @@ ALTER TABLE ONLY restatement
 ALTER TABLE ONLY restatement
     ADD CONSTRAINT restatement_settled_by_fkey FOREIGN KEY (settled_by) REFERENCES invoice(id);
 
+ALTER TABLE ONLY return_order
+    ADD CONSTRAINT return_order_contract_id_fkey FOREIGN KEY (contract_id) REFERENCES contract(id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_befell FOREIGN KEY (incident_id, line_id, pack_id) REFERENCES incident(id, line_id, pack_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_inspected FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_line_id_fkey FOREIGN KEY (line_id) REFERENCES lease_line(id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_line_of_the_contract FOREIGN KEY (line_id, contract_id, lessee_id) REFERENCES lease_line(id, contract_id, lessee_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_of_its_contract FOREIGN KEY (order_id, contract_id) REFERENCES return_order(id, contract_id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY return_order_item
+    ADD CONSTRAINT return_order_item_returned FOREIGN KEY (return_id, line_id, pack_id) REFERENCES pack_return(id, line_id, pack_id);
+
+ALTER TABLE ONLY return_order
+    ADD CONSTRAINT return_order_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_of_its_order FOREIGN KEY (order_id, contract_id) REFERENCES return_order(id, contract_id);
+
+ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payment(id);
+
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_decided FOREIGN KEY (disposition_id, pack_id) REFERENCES disposition(id, pack_id);
 
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
 
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_pack FOREIGN KEY (pack_id) REFERENCES pack(id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_plan FOREIGN KEY (plan_id) REFERENCES routing_plan(id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
+
 ALTER TABLE ONLY routing
     ADD CONSTRAINT routing_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY routing
+    ADD CONSTRAINT routing_rerouting FOREIGN KEY (rerouting_id) REFERENCES rerouting(id);
 
 ALTER TABLE ONLY safety_hold
     ADD CONSTRAINT safety_hold_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
@@ -4411,11 +6387,26 @@ ALTER TABLE ONLY subject
 ALTER TABLE ONLY subject_tag
     ADD CONSTRAINT subject_tag_subject FOREIGN KEY (subject_id) REFERENCES subject(id);
 
+ALTER TABLE ONLY submission_item
+    ADD CONSTRAINT submission_item_obligation_id_fkey FOREIGN KEY (obligation_id) REFERENCES obligation(id);
+
+ALTER TABLE ONLY submission_item
+    ADD CONSTRAINT submission_item_submission_id_fkey FOREIGN KEY (submission_id) REFERENCES submission(id);
+
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_pack_id_fkey FOREIGN KEY (pack_id) REFERENCES pack(id);
 
 ALTER TABLE ONLY trace_record
     ADD CONSTRAINT trace_record_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
+
+ALTER TABLE ONLY transport_treatment
+    ADD CONSTRAINT transport_treatment_of_its_inspection FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
+
+ALTER TABLE ONLY withdrawn_firm
+    ADD CONSTRAINT withdrawn_firm_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
+
+ALTER TABLE ONLY withdrawn_firm
+    ADD CONSTRAINT withdrawn_firm_withdrawal_id_fkey FOREIGN KEY (withdrawal_id) REFERENCES withdrawal(id);
 
 ALTER TABLE ONLY work_order
     ADD CONSTRAINT work_order_alarm_id_fkey FOREIGN KEY (alarm_id) REFERENCES alarm(id);
@@ -4442,6 +6433,8 @@ CREATE POLICY acceptance_audit ON acceptance FOR SELECT TO leasing_auditor USING
 CREATE POLICY acceptance_own ON acceptance FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = acceptance.line_id))));
+
+CREATE POLICY acceptance_regulator ON acceptance FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE account ENABLE ROW LEVEL SECURITY;
 
@@ -4471,6 +6464,12 @@ ALTER TABLE ancillary_vat ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY ancillary_vat_audit ON ancillary_vat FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE annual_report ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY annual_report_audit ON annual_report FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY annual_report_own ON annual_report FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE attachment ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY attachment_audit ON attachment FOR SELECT TO leasing_auditor USING (true);
@@ -4486,6 +6485,10 @@ CREATE POLICY attachment_content_own ON attachment_content FOR SELECT TO leasing
 CREATE POLICY attachment_own ON attachment FOR SELECT TO leasing_customer USING ((visible_to_customer AND (EXISTS ( SELECT
    FROM subject
   WHERE (subject.id = attachment.subject_id)))));
+
+CREATE POLICY attachment_regulator ON attachment FOR SELECT TO leasing_regulator USING ((EXISTS ( SELECT
+   FROM pack
+  WHERE (pack.id = attachment.subject_id))));
 
 ALTER TABLE billing_chunk ENABLE ROW LEVEL SECURITY;
 
@@ -4513,6 +6516,12 @@ CREATE POLICY capacity_test_own ON capacity_test FOR SELECT TO leasing_customer,
    FROM pack
   WHERE (pack.id = capacity_test.pack_id))));
 
+CREATE POLICY capacity_test_regulator ON capacity_test FOR SELECT TO leasing_regulator USING (true);
+
+ALTER TABLE carrier_permit ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY carrier_permit_audit ON carrier_permit FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE charge ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY charge_audit ON charge FOR SELECT TO leasing_auditor USING (true);
@@ -4536,7 +6545,27 @@ CREATE POLICY charge_own ON charge FOR SELECT TO leasing_customer USING (((EXIST
 
 ALTER TABLE clock ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY clock_regulator ON clock FOR SELECT TO leasing_regulator USING (true);
+
 CREATE POLICY clock_shown ON clock FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
+
+ALTER TABLE consignment ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY consignment_audit ON consignment FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY consignment_own ON consignment FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE consignment_pack ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY consignment_pack_audit ON consignment_pack FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY consignment_pack_own ON consignment_pack FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM consignment
+  WHERE (consignment.id = consignment_pack.consignment_id))));
+
+CREATE POLICY consignment_pack_regulator ON consignment_pack FOR SELECT TO leasing_regulator USING (true);
+
+CREATE POLICY consignment_regulator ON consignment FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE contact ENABLE ROW LEVEL SECURITY;
 
@@ -4572,6 +6601,8 @@ CREATE POLICY custody_audit ON custody FOR SELECT TO leasing_auditor USING (true
 
 CREATE POLICY custody_own ON custody FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+CREATE POLICY custody_regulator ON custody FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE custom_choice ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY custom_choice_audit ON custom_choice FOR SELECT TO leasing_auditor USING (true);
@@ -4596,6 +6627,52 @@ CREATE POLICY custom_value_own ON custom_value FOR SELECT TO leasing_customer US
    FROM subject
   WHERE (subject.id = custom_value.subject_id)))));
 
+ALTER TABLE deal ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_audit ON deal FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE deal_entry ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_entry_audit ON deal_entry FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deal_entry_own ON deal_entry FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM deal
+  WHERE (deal.id = deal_entry.deal_id))));
+
+ALTER TABLE deal_movement ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_movement_audit ON deal_movement FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deal_movement_own ON deal_movement FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM deal
+  WHERE (deal.id = deal_movement.deal_id))));
+
+CREATE POLICY deal_own ON deal FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE deal_price ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_price_audit ON deal_price FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deal_price_own ON deal_price FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM deal_snapshot
+  WHERE (deal_snapshot.id = deal_price.snapshot_id))));
+
+ALTER TABLE deal_snapshot ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_snapshot_audit ON deal_snapshot FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deal_snapshot_own ON deal_snapshot FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM deal
+  WHERE (deal.id = deal_snapshot.deal_id))));
+
+ALTER TABLE deal_term ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY deal_term_audit ON deal_term FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY deal_term_own ON deal_term FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM deal
+  WHERE (deal.id = deal_term.deal_id))));
+
 ALTER TABLE deposit ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY deposit_audit ON deposit FOR SELECT TO leasing_auditor USING (true);
@@ -4615,6 +6692,12 @@ CREATE POLICY deposit_own ON deposit FOR SELECT TO leasing_customer USING (((par
 ALTER TABLE disposition ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY disposition_audit ON disposition FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE disposition_band ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY disposition_band_audit ON disposition_band FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY disposition_regulator ON disposition FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE domain_event ENABLE ROW LEVEL SECURITY;
 
@@ -4664,6 +6747,8 @@ CREATE POLICY health_check_own ON health_check FOR SELECT TO leasing_customer US
    FROM lease_line
   WHERE (lease_line.id = health_check.line_id))));
 
+CREATE POLICY health_check_regulator ON health_check FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE health_state ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident ENABLE ROW LEVEL SECURITY;
@@ -4674,9 +6759,23 @@ CREATE POLICY incident_own ON incident FOR SELECT TO leasing_customer USING ((EX
    FROM lease_line
   WHERE (lease_line.id = incident.line_id))));
 
+CREATE POLICY incident_regulator ON incident FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE inspection ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY inspection_audit ON inspection FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE inspection_form ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY inspection_form_audit ON inspection_form FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY inspection_form_used ON inspection_form FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM inspection
+  WHERE (inspection.form_id = inspection_form.id))));
+
+CREATE POLICY inspection_own ON inspection FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY inspection_regulator ON inspection FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE interest_accrual ENABLE ROW LEVEL SECURITY;
 
@@ -4740,6 +6839,8 @@ CREATE POLICY lease_line_audit ON lease_line FOR SELECT TO leasing_auditor USING
 
 CREATE POLICY lease_line_own ON lease_line FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
+CREATE POLICY lease_line_regulator ON lease_line FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE lease_month ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY lease_month_audit ON lease_month FOR SELECT TO leasing_auditor USING (true);
@@ -4753,6 +6854,54 @@ ALTER TABLE line_revision ENABLE ROW LEVEL SECURITY;
 CREATE POLICY line_revision_audit ON line_revision FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY line_revision_own ON line_revision FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE listing_step ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY listing_step_audit ON listing_step FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY listing_step_own ON listing_step FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE market_bin ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_bin_audit ON market_bin FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE market_explanation ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_explanation_audit ON market_explanation FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE market_need ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_need_audit ON market_need FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY market_need_own ON market_need FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE market_offer ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_offer_audit ON market_offer FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE market_proposal ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_proposal_audit ON market_proposal FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY market_proposal_own ON market_proposal FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM market_need
+  WHERE (market_need.id = market_proposal.need_id))));
+
+ALTER TABLE market_proposal_pack ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_proposal_pack_audit ON market_proposal_pack FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY market_proposal_pack_own ON market_proposal_pack FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM market_proposal
+  WHERE (market_proposal.id = market_proposal_pack.proposal_id))));
+
+ALTER TABLE market_run ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_run_audit ON market_run FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE market_unserved ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY market_unserved_audit ON market_unserved FOR SELECT TO leasing_auditor USING (true);
 
 ALTER TABLE meter_reading ENABLE ROW LEVEL SECURITY;
 
@@ -4769,6 +6918,32 @@ CREATE POLICY note_audit ON note FOR SELECT TO leasing_auditor USING (true);
 CREATE POLICY note_own ON note FOR SELECT TO leasing_customer USING ((visible_to_customer AND (EXISTS ( SELECT
    FROM subject
   WHERE (subject.id = note.subject_id)))));
+
+ALTER TABLE obligation ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY obligation_audit ON obligation FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE obligation_due_change ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY obligation_due_change_audit ON obligation_due_change FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY obligation_due_change_own ON obligation_due_change FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM obligation
+  WHERE (obligation.id = obligation_due_change.obligation_id))));
+
+ALTER TABLE obligation_fault ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY obligation_fault_audit ON obligation_fault FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY obligation_fault_own ON obligation_fault FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM obligation
+  WHERE (obligation.id = obligation_fault.obligation_id))));
+
+CREATE POLICY obligation_own ON obligation FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE obligation_rule ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY obligation_rule_public ON obligation_rule FOR SELECT TO leasing_recycler, leasing_auditor USING (true);
 
 ALTER TABLE outage ENABLE ROW LEVEL SECURITY;
 
@@ -4792,7 +6967,25 @@ ALTER TABLE outlet ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY outlet_audit ON outlet FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE outlet_duty ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlet_duty_audit ON outlet_duty FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outlet_duty_own ON outlet_duty FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM outlet
+  WHERE (outlet.id = outlet_duty.outlet_id))));
+
+ALTER TABLE outlet_limit ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlet_limit_audit ON outlet_limit FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outlet_limit_own ON outlet_limit FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM outlet
+  WHERE (outlet.id = outlet_limit.outlet_id))));
+
 CREATE POLICY outlet_own ON outlet FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY outlet_regulator ON outlet FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE pack ENABLE ROW LEVEL SECURITY;
 
@@ -4804,6 +6997,8 @@ CREATE POLICY pack_code_audit ON pack_code FOR SELECT TO leasing_auditor USING (
 
 CREATE POLICY pack_code_own ON pack_code FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
 
+CREATE POLICY pack_code_regulator ON pack_code FOR SELECT TO leasing_regulator USING (true);
+
 CREATE POLICY pack_code_routed ON pack_code FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM routing
   WHERE ((routing.pack_id = pack_code.pack_id) AND (routing.state <> 'released'::text)))));
@@ -4814,11 +7009,15 @@ CREATE POLICY pack_origin_audit ON pack_origin FOR SELECT TO leasing_auditor USI
 
 CREATE POLICY pack_origin_own ON pack_origin FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
 
+CREATE POLICY pack_origin_regulator ON pack_origin FOR SELECT TO leasing_regulator USING (true);
+
 CREATE POLICY pack_origin_routed ON pack_origin FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM pack
   WHERE (pack.id = pack_origin.pack_id))));
 
 CREATE POLICY pack_own ON pack FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
+
+CREATE POLICY pack_regulator ON pack FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE pack_return ENABLE ROW LEVEL SECURITY;
 
@@ -4827,6 +7026,8 @@ CREATE POLICY pack_return_audit ON pack_return FOR SELECT TO leasing_auditor USI
 CREATE POLICY pack_return_own ON pack_return FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
    FROM lease_line
   WHERE (lease_line.id = pack_return.line_id))));
+
+CREATE POLICY pack_return_regulator ON pack_return FOR SELECT TO leasing_regulator USING (true);
 
 CREATE POLICY pack_routed ON pack FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM routing
@@ -4848,6 +7049,8 @@ CREATE POLICY pack_telemetry_own ON pack_telemetry FOR SELECT TO leasing_custome
    FROM placement
   WHERE ((placement.pack_id = pack_telemetry.pack_id) AND upper_inf(placement.during) AND (((pack_telemetry.latest_at AT TIME ZONE 'Asia/Shanghai'::text))::date <@ placement.during)))));
 
+CREATE POLICY pack_telemetry_regulator ON pack_telemetry FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE pack_watch ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE part ENABLE ROW LEVEL SECURITY;
@@ -4858,11 +7061,15 @@ CREATE POLICY part_own ON part FOR SELECT TO leasing_customer, leasing_recycler 
    FROM part_stay
   WHERE (part_stay.part_id = part.id))));
 
+CREATE POLICY part_regulator ON part FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE part_stay ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY part_stay_audit ON part_stay FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY part_stay_own ON part_stay FOR SELECT TO leasing_customer USING ((holder_id = ANY (ARRAY[(current_setting('leasing.party'::text))::uuid])));
+
+CREATE POLICY part_stay_regulator ON part_stay FOR SELECT TO leasing_regulator USING (true);
 
 CREATE POLICY part_stay_routed ON part_stay FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM pack
@@ -4874,11 +7081,21 @@ CREATE POLICY party_audit ON party FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY party_itself ON party FOR SELECT TO leasing_customer, leasing_recycler USING (((id = (current_setting('leasing.party'::text))::uuid) OR (kind = 'lessor'::text)));
 
+CREATE POLICY party_regulator ON party FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE party_role ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY party_role_audit ON party_role FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY party_role_own ON party_role FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE passport ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY passport_audit ON passport FOR SELECT TO leasing_auditor, leasing_regulator USING (true);
+
+ALTER TABLE passport_declaration ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY passport_declaration_audit ON passport_declaration FOR SELECT TO leasing_auditor, leasing_regulator USING (true);
 
 ALTER TABLE payment ENABLE ROW LEVEL SECURITY;
 
@@ -4894,6 +7111,8 @@ CREATE POLICY placement_own ON placement FOR SELECT TO leasing_customer USING ((
    FROM lease_line
   WHERE (lease_line.id = placement.line_id))));
 
+CREATE POLICY placement_regulator ON placement FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE posting ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY posting_audit ON posting FOR SELECT TO leasing_auditor USING (true);
@@ -4901,6 +7120,8 @@ CREATE POLICY posting_audit ON posting FOR SELECT TO leasing_auditor USING (true
 ALTER TABLE prefecture ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY prefecture_public ON prefecture FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
+
+CREATE POLICY prefecture_regulator ON prefecture FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE price_index ENABLE ROW LEVEL SECURITY;
 
@@ -4922,11 +7143,17 @@ CREATE POLICY price_plan_version_own ON price_plan_version FOR SELECT TO leasing
    FROM line_revision
   WHERE (line_revision.price_plan_version_id = price_plan_version.id))));
 
+ALTER TABLE province_rule ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY province_rule_audit ON province_rule FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE qualification ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY qualification_audit ON qualification FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY qualification_own ON qualification FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY qualification_regulator ON qualification FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE quarantine ENABLE ROW LEVEL SECURITY;
 
@@ -4966,11 +7193,49 @@ CREATE POLICY receivable_audit ON receivable FOR SELECT TO leasing_auditor USING
 
 CREATE POLICY receivable_own ON receivable FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+ALTER TABLE recovery_batch ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recovery_batch_audit ON recovery_batch FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recovery_batch_own ON recovery_batch FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE recovery_batch_pack ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recovery_batch_pack_audit ON recovery_batch_pack FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recovery_batch_pack_own ON recovery_batch_pack FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM recovery_batch
+  WHERE (recovery_batch.id = recovery_batch_pack.batch_id))));
+
+ALTER TABLE recovery_product ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recovery_product_audit ON recovery_product FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recovery_product_own ON recovery_product FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM recovery_batch
+  WHERE (recovery_batch.id = recovery_product.batch_id))));
+
+ALTER TABLE recovery_rate ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recovery_rate_audit ON recovery_rate FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recovery_rate_own ON recovery_rate FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM recovery_batch
+  WHERE (recovery_batch.id = recovery_rate.batch_id))));
+
+ALTER TABLE recycler_notice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY recycler_notice_audit ON recycler_notice FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY recycler_notice_own ON recycler_notice FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE recycling_certificate ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY recycling_certificate_audit ON recycling_certificate FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY recycling_certificate_own ON recycling_certificate FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY recycling_certificate_regulator ON recycling_certificate FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE red_letter ENABLE ROW LEVEL SECURITY;
 
@@ -4988,15 +7253,51 @@ CREATE POLICY refund_own ON refund FOR SELECT TO leasing_customer USING ((party_
 
 ALTER TABLE rendered_pdf ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE rerouting ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY rerouting_audit ON rerouting FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE restatement ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY restatement_audit ON restatement FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE return_order ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY return_order_audit ON return_order FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE return_order_item ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY return_order_item_audit ON return_order_item FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY return_order_item_own ON return_order_item FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY return_order_own ON return_order FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE return_settlement ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY return_settlement_audit ON return_settlement FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY return_settlement_own ON return_settlement FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE routing ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY routing_audit ON routing FOR SELECT TO leasing_auditor USING (true);
 
 CREATE POLICY routing_own ON routing FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
+ALTER TABLE routing_plan ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY routing_plan_audit ON routing_plan FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE routing_plan_item ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY routing_plan_item_audit ON routing_plan_item FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY routing_regulator ON routing FOR SELECT TO leasing_regulator USING (true);
+
+ALTER TABLE routing_terms ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY routing_terms_audit ON routing_terms FOR SELECT TO leasing_auditor USING (true);
 
 ALTER TABLE safety_hold ENABLE ROW LEVEL SECURITY;
 
@@ -5021,6 +7322,8 @@ CREATE POLICY site_device_own ON site_device FOR SELECT TO leasing_customer USIN
   WHERE (site.id = site_device.site_id))));
 
 CREATE POLICY site_own ON site FOR SELECT TO leasing_customer USING ((party_id = (current_setting('leasing.party'::text))::uuid));
+
+CREATE POLICY site_regulator ON site FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE site_string ENABLE ROW LEVEL SECURITY;
 
@@ -5056,9 +7359,21 @@ ALTER TABLE subject_tag ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY subject_tag_audit ON subject_tag FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE submission ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY submission_audit ON submission FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE submission_item ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY submission_item_audit ON submission_item FOR SELECT TO leasing_auditor USING (true);
+
 ALTER TABLE test_rule ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY test_rule_audit ON test_rule FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE trace_head ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY trace_head_public ON trace_head FOR SELECT TO leasing_customer, leasing_recycler, leasing_auditor USING (true);
 
 ALTER TABLE trace_record ENABLE ROW LEVEL SECURITY;
 
@@ -5066,9 +7381,33 @@ CREATE POLICY trace_record_audit ON trace_record FOR SELECT TO leasing_auditor U
 
 CREATE POLICY trace_record_own ON trace_record FOR SELECT TO leasing_customer, leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+CREATE POLICY trace_record_regulator ON trace_record FOR SELECT TO leasing_regulator USING (true);
+
+ALTER TABLE transport_treatment ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY transport_treatment_audit ON transport_treatment FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY transport_treatment_own ON transport_treatment FOR SELECT TO leasing_customer USING ((EXISTS ( SELECT
+   FROM inspection
+  WHERE (inspection.id = transport_treatment.inspection_id))));
+
 ALTER TABLE unmatched_source ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY unmatched_source_audit ON unmatched_source FOR SELECT TO leasing_auditor USING (true);
+
+ALTER TABLE withdrawal ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY withdrawal_audit ON withdrawal FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY withdrawal_own ON withdrawal FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM withdrawn_firm
+  WHERE (withdrawn_firm.withdrawal_id = withdrawal.id))));
+
+ALTER TABLE withdrawn_firm ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY withdrawn_firm_audit ON withdrawn_firm FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY withdrawn_firm_own ON withdrawn_firm FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE work_order ENABLE ROW LEVEL SECURITY;
 
@@ -5078,15 +7417,21 @@ CREATE POLICY work_order_own ON work_order FOR SELECT TO leasing_customer USING 
    FROM lease_line
   WHERE (lease_line.id = work_order.line_id))));
 
+ALTER TABLE working_day ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY working_day_public ON working_day FOR SELECT TO leasing_recycler, leasing_auditor USING (true);
+
 GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
 GRANT SELECT ON TABLE party TO leasing_auditor;
+GRANT SELECT ON TABLE party TO leasing_regulator;
 
 GRANT SELECT ON TABLE outage TO leasing_customer;
 GRANT SELECT ON TABLE outage TO leasing_auditor;
 
 GRANT SELECT ON TABLE placement TO leasing_customer;
 GRANT SELECT ON TABLE placement TO leasing_auditor;
+GRANT SELECT ON TABLE placement TO leasing_regulator;
 
 GRANT SELECT ON TABLE meter_reading TO leasing_customer;
 GRANT SELECT ON TABLE meter_reading TO leasing_auditor;
@@ -5121,9 +7466,11 @@ GRANT SELECT ON TABLE event_subject TO leasing_auditor;
 GRANT SELECT ON TABLE trace_record TO leasing_customer;
 GRANT SELECT ON TABLE trace_record TO leasing_recycler;
 GRANT SELECT ON TABLE trace_record TO leasing_auditor;
+GRANT SELECT ON TABLE trace_record TO leasing_regulator;
 
 GRANT SELECT ON TABLE acceptance TO leasing_customer;
 GRANT SELECT ON TABLE acceptance TO leasing_auditor;
+GRANT SELECT ON TABLE acceptance TO leasing_regulator;
 
 GRANT SELECT ON TABLE account TO leasing_auditor;
 
@@ -5141,8 +7488,27 @@ GRANT SELECT ON TABLE allocation_order TO leasing_auditor;
 
 GRANT SELECT ON TABLE ancillary_vat TO leasing_auditor;
 
+GRANT SELECT ON TABLE annual_report TO leasing_recycler;
+GRANT SELECT ON TABLE annual_report TO leasing_auditor;
+
 GRANT SELECT ON TABLE attachment TO leasing_customer;
 GRANT SELECT ON TABLE attachment TO leasing_auditor;
+
+GRANT SELECT(id) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(subject_id) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(sha256) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(media_type) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(size_bytes) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(filename) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(added_at) ON TABLE attachment TO leasing_regulator;
+
+GRANT SELECT(removed_at) ON TABLE attachment TO leasing_regulator;
 
 GRANT SELECT ON TABLE attachment_content TO leasing_customer;
 GRANT SELECT ON TABLE attachment_content TO leasing_auditor;
@@ -5155,9 +7521,16 @@ GRANT SELECT ON TABLE billing_run TO leasing_auditor;
 
 GRANT SELECT ON TABLE billing_stage TO leasing_auditor;
 
+GRANT SELECT ON TABLE calendar_day TO leasing_auditor;
+
+GRANT SELECT ON TABLE calendar_year TO leasing_auditor;
+
 GRANT SELECT ON TABLE capacity_test TO leasing_customer;
 GRANT SELECT ON TABLE capacity_test TO leasing_recycler;
 GRANT SELECT ON TABLE capacity_test TO leasing_auditor;
+GRANT SELECT ON TABLE capacity_test TO leasing_regulator;
+
+GRANT SELECT ON TABLE carrier_permit TO leasing_auditor;
 
 GRANT SELECT ON TABLE charge TO leasing_customer;
 GRANT SELECT ON TABLE charge TO leasing_auditor;
@@ -5168,6 +7541,49 @@ GRANT SELECT ON TABLE charge_dispute TO leasing_auditor;
 GRANT SELECT ON TABLE clock TO leasing_auditor;
 GRANT SELECT ON TABLE clock TO leasing_customer;
 GRANT SELECT ON TABLE clock TO leasing_recycler;
+GRANT SELECT ON TABLE clock TO leasing_regulator;
+
+GRANT SELECT ON TABLE consignment TO leasing_recycler;
+GRANT SELECT ON TABLE consignment TO leasing_auditor;
+
+GRANT SELECT(id) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(number) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(outlet_id) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(recycler_id) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(state) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(expected_kg) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(dispatched_on) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(weighed_on) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(weighed_kg) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(received_on) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(refused_on) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT(refusal_reason) ON TABLE consignment TO leasing_regulator;
+
+GRANT SELECT ON TABLE consignment_pack TO leasing_recycler;
+GRANT SELECT ON TABLE consignment_pack TO leasing_auditor;
+
+GRANT SELECT(consignment_id) ON TABLE consignment_pack TO leasing_regulator;
+
+GRANT SELECT(routing_id) ON TABLE consignment_pack TO leasing_regulator;
+
+GRANT SELECT(outlet_id) ON TABLE consignment_pack TO leasing_regulator;
+
+GRANT SELECT(pack_id) ON TABLE consignment_pack TO leasing_regulator;
+
+GRANT SELECT(mass_kg) ON TABLE consignment_pack TO leasing_regulator;
+
+GRANT SELECT(weighed_kg) ON TABLE consignment_pack TO leasing_regulator;
 
 GRANT SELECT ON TABLE contact TO leasing_customer;
 GRANT SELECT ON TABLE contact TO leasing_recycler;
@@ -5185,6 +7601,7 @@ GRANT SELECT ON TABLE contract_term TO leasing_auditor;
 GRANT SELECT ON TABLE custody TO leasing_customer;
 GRANT SELECT ON TABLE custody TO leasing_recycler;
 GRANT SELECT ON TABLE custody TO leasing_auditor;
+GRANT SELECT ON TABLE custody TO leasing_regulator;
 
 GRANT SELECT ON TABLE custom_choice TO leasing_customer;
 GRANT SELECT ON TABLE custom_choice TO leasing_auditor;
@@ -5195,6 +7612,24 @@ GRANT SELECT ON TABLE custom_field TO leasing_auditor;
 GRANT SELECT ON TABLE custom_value TO leasing_customer;
 GRANT SELECT ON TABLE custom_value TO leasing_auditor;
 
+GRANT SELECT ON TABLE deal TO leasing_recycler;
+GRANT SELECT ON TABLE deal TO leasing_auditor;
+
+GRANT SELECT ON TABLE deal_entry TO leasing_recycler;
+GRANT SELECT ON TABLE deal_entry TO leasing_auditor;
+
+GRANT SELECT ON TABLE deal_movement TO leasing_recycler;
+GRANT SELECT ON TABLE deal_movement TO leasing_auditor;
+
+GRANT SELECT ON TABLE deal_price TO leasing_recycler;
+GRANT SELECT ON TABLE deal_price TO leasing_auditor;
+
+GRANT SELECT ON TABLE deal_snapshot TO leasing_recycler;
+GRANT SELECT ON TABLE deal_snapshot TO leasing_auditor;
+
+GRANT SELECT ON TABLE deal_term TO leasing_recycler;
+GRANT SELECT ON TABLE deal_term TO leasing_auditor;
+
 GRANT SELECT ON TABLE deposit TO leasing_customer;
 GRANT SELECT ON TABLE deposit TO leasing_auditor;
 
@@ -5202,6 +7637,20 @@ GRANT SELECT ON TABLE deposit_movement TO leasing_customer;
 GRANT SELECT ON TABLE deposit_movement TO leasing_auditor;
 
 GRANT SELECT ON TABLE disposition TO leasing_auditor;
+
+GRANT SELECT(id) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT(pack_id) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT(inspection_id) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT(decision) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT(decided_on) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT(reason) ON TABLE disposition TO leasing_regulator;
+
+GRANT SELECT ON TABLE disposition_band TO leasing_auditor;
 
 GRANT SELECT ON TABLE dunning_notice TO leasing_auditor;
 
@@ -5228,11 +7677,35 @@ GRANT SELECT ON TABLE fee TO leasing_auditor;
 
 GRANT SELECT ON TABLE health_check TO leasing_customer;
 GRANT SELECT ON TABLE health_check TO leasing_auditor;
+GRANT SELECT ON TABLE health_check TO leasing_regulator;
 
 GRANT SELECT ON TABLE incident TO leasing_customer;
 GRANT SELECT ON TABLE incident TO leasing_auditor;
+GRANT SELECT ON TABLE incident TO leasing_regulator;
 
 GRANT SELECT ON TABLE inspection TO leasing_auditor;
+GRANT SELECT ON TABLE inspection TO leasing_customer;
+
+GRANT SELECT(id) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(pack_id) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(inspected_on) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(grade) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(hazard) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(tested_capacity_mah) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(remarks) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(lessor_signatory) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT(lessee_signatory) ON TABLE inspection TO leasing_regulator;
+
+GRANT SELECT ON TABLE inspection_form TO leasing_customer;
+GRANT SELECT ON TABLE inspection_form TO leasing_auditor;
 
 GRANT SELECT ON TABLE interest_accrual TO leasing_customer;
 GRANT SELECT ON TABLE interest_accrual TO leasing_auditor;
@@ -5268,6 +7741,7 @@ GRANT SELECT ON TABLE lease_component TO leasing_auditor;
 
 GRANT SELECT ON TABLE lease_line TO leasing_customer;
 GRANT SELECT ON TABLE lease_line TO leasing_auditor;
+GRANT SELECT ON TABLE lease_line TO leasing_regulator;
 
 GRANT SELECT ON TABLE lease_month TO leasing_auditor;
 
@@ -5276,47 +7750,101 @@ GRANT SELECT ON TABLE lease_plan TO leasing_auditor;
 GRANT SELECT ON TABLE line_revision TO leasing_customer;
 GRANT SELECT ON TABLE line_revision TO leasing_auditor;
 
+GRANT SELECT ON TABLE listing_step TO leasing_recycler;
+GRANT SELECT ON TABLE listing_step TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_bin TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_explanation TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_need TO leasing_customer;
+GRANT SELECT ON TABLE market_need TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_offer TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_proposal TO leasing_customer;
+GRANT SELECT ON TABLE market_proposal TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_proposal_pack TO leasing_customer;
+GRANT SELECT ON TABLE market_proposal_pack TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_run TO leasing_auditor;
+
+GRANT SELECT ON TABLE market_unserved TO leasing_auditor;
+
 GRANT SELECT ON TABLE note TO leasing_customer;
 GRANT SELECT ON TABLE note TO leasing_auditor;
+
+GRANT SELECT ON TABLE obligation TO leasing_recycler;
+GRANT SELECT ON TABLE obligation TO leasing_auditor;
+
+GRANT SELECT ON TABLE obligation_due_change TO leasing_recycler;
+GRANT SELECT ON TABLE obligation_due_change TO leasing_auditor;
+
+GRANT SELECT ON TABLE obligation_fault TO leasing_recycler;
+GRANT SELECT ON TABLE obligation_fault TO leasing_auditor;
+
+GRANT SELECT ON TABLE obligation_rule TO leasing_recycler;
+GRANT SELECT ON TABLE obligation_rule TO leasing_auditor;
 
 GRANT SELECT ON TABLE outage_source TO leasing_customer;
 GRANT SELECT ON TABLE outage_source TO leasing_auditor;
 
 GRANT SELECT ON TABLE outlet TO leasing_recycler;
 GRANT SELECT ON TABLE outlet TO leasing_auditor;
+GRANT SELECT ON TABLE outlet TO leasing_regulator;
+
+GRANT SELECT ON TABLE outlet_duty TO leasing_recycler;
+GRANT SELECT ON TABLE outlet_duty TO leasing_auditor;
+
+GRANT SELECT ON TABLE outlet_limit TO leasing_recycler;
+GRANT SELECT ON TABLE outlet_limit TO leasing_auditor;
 
 GRANT SELECT ON TABLE pack TO leasing_customer;
 GRANT SELECT ON TABLE pack TO leasing_auditor;
 GRANT SELECT ON TABLE pack TO leasing_recycler;
+GRANT SELECT ON TABLE pack TO leasing_regulator;
 
 GRANT SELECT ON TABLE pack_code TO leasing_customer;
 GRANT SELECT ON TABLE pack_code TO leasing_auditor;
 GRANT SELECT ON TABLE pack_code TO leasing_recycler;
+GRANT SELECT ON TABLE pack_code TO leasing_regulator;
 
 GRANT SELECT ON TABLE pack_origin TO leasing_customer;
 GRANT SELECT ON TABLE pack_origin TO leasing_recycler;
 GRANT SELECT ON TABLE pack_origin TO leasing_auditor;
+GRANT SELECT ON TABLE pack_origin TO leasing_regulator;
 
 GRANT SELECT ON TABLE pack_return TO leasing_customer;
 GRANT SELECT ON TABLE pack_return TO leasing_auditor;
+GRANT SELECT ON TABLE pack_return TO leasing_regulator;
 
 GRANT SELECT ON TABLE pack_session TO leasing_customer;
 GRANT SELECT ON TABLE pack_session TO leasing_auditor;
 
 GRANT SELECT ON TABLE pack_telemetry TO leasing_customer;
 GRANT SELECT ON TABLE pack_telemetry TO leasing_auditor;
+GRANT SELECT ON TABLE pack_telemetry TO leasing_regulator;
 
 GRANT SELECT ON TABLE part TO leasing_customer;
 GRANT SELECT ON TABLE part TO leasing_recycler;
 GRANT SELECT ON TABLE part TO leasing_auditor;
+GRANT SELECT ON TABLE part TO leasing_regulator;
 
 GRANT SELECT ON TABLE part_stay TO leasing_customer;
 GRANT SELECT ON TABLE part_stay TO leasing_recycler;
 GRANT SELECT ON TABLE part_stay TO leasing_auditor;
+GRANT SELECT ON TABLE part_stay TO leasing_regulator;
 
 GRANT SELECT ON TABLE party_role TO leasing_customer;
 GRANT SELECT ON TABLE party_role TO leasing_recycler;
 GRANT SELECT ON TABLE party_role TO leasing_auditor;
+
+GRANT SELECT ON TABLE passport TO leasing_auditor;
+GRANT SELECT ON TABLE passport TO leasing_regulator;
+
+GRANT SELECT ON TABLE passport_declaration TO leasing_auditor;
+GRANT SELECT ON TABLE passport_declaration TO leasing_regulator;
 
 GRANT SELECT ON TABLE payment TO leasing_customer;
 GRANT SELECT ON TABLE payment TO leasing_auditor;
@@ -5326,6 +7854,7 @@ GRANT SELECT ON TABLE posting TO leasing_auditor;
 GRANT SELECT ON TABLE prefecture TO leasing_customer;
 GRANT SELECT ON TABLE prefecture TO leasing_recycler;
 GRANT SELECT ON TABLE prefecture TO leasing_auditor;
+GRANT SELECT ON TABLE prefecture TO leasing_regulator;
 
 GRANT SELECT ON TABLE price_index TO leasing_customer;
 GRANT SELECT ON TABLE price_index TO leasing_auditor;
@@ -5336,8 +7865,11 @@ GRANT SELECT ON TABLE price_plan TO leasing_auditor;
 GRANT SELECT ON TABLE price_plan_version TO leasing_customer;
 GRANT SELECT ON TABLE price_plan_version TO leasing_auditor;
 
+GRANT SELECT ON TABLE province_rule TO leasing_auditor;
+
 GRANT SELECT ON TABLE qualification TO leasing_recycler;
 GRANT SELECT ON TABLE qualification TO leasing_auditor;
+GRANT SELECT ON TABLE qualification TO leasing_regulator;
 
 GRANT SELECT ON TABLE quarantine TO leasing_customer;
 GRANT SELECT ON TABLE quarantine TO leasing_auditor;
@@ -5356,8 +7888,24 @@ GRANT SELECT ON TABLE reading_hour TO leasing_auditor;
 GRANT SELECT ON TABLE receivable TO leasing_customer;
 GRANT SELECT ON TABLE receivable TO leasing_auditor;
 
+GRANT SELECT ON TABLE recovery_batch TO leasing_recycler;
+GRANT SELECT ON TABLE recovery_batch TO leasing_auditor;
+
+GRANT SELECT ON TABLE recovery_batch_pack TO leasing_recycler;
+GRANT SELECT ON TABLE recovery_batch_pack TO leasing_auditor;
+
+GRANT SELECT ON TABLE recovery_product TO leasing_recycler;
+GRANT SELECT ON TABLE recovery_product TO leasing_auditor;
+
+GRANT SELECT ON TABLE recovery_rate TO leasing_recycler;
+GRANT SELECT ON TABLE recovery_rate TO leasing_auditor;
+
+GRANT SELECT ON TABLE recycler_notice TO leasing_recycler;
+GRANT SELECT ON TABLE recycler_notice TO leasing_auditor;
+
 GRANT SELECT ON TABLE recycling_certificate TO leasing_recycler;
 GRANT SELECT ON TABLE recycling_certificate TO leasing_auditor;
+GRANT SELECT ON TABLE recycling_certificate TO leasing_regulator;
 
 GRANT SELECT ON TABLE red_letter TO leasing_customer;
 GRANT SELECT ON TABLE red_letter TO leasing_auditor;
@@ -5365,10 +7913,51 @@ GRANT SELECT ON TABLE red_letter TO leasing_auditor;
 GRANT SELECT ON TABLE refund TO leasing_customer;
 GRANT SELECT ON TABLE refund TO leasing_auditor;
 
+GRANT SELECT ON TABLE rerouting TO leasing_auditor;
+
 GRANT SELECT ON TABLE restatement TO leasing_auditor;
+
+GRANT SELECT ON TABLE return_order TO leasing_customer;
+GRANT SELECT ON TABLE return_order TO leasing_auditor;
+
+GRANT SELECT ON TABLE return_order_item TO leasing_customer;
+GRANT SELECT ON TABLE return_order_item TO leasing_auditor;
+
+GRANT SELECT ON TABLE return_settlement TO leasing_customer;
+GRANT SELECT ON TABLE return_settlement TO leasing_auditor;
 
 GRANT SELECT ON TABLE routing TO leasing_recycler;
 GRANT SELECT ON TABLE routing TO leasing_auditor;
+
+GRANT SELECT(id) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(pack_id) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(outlet_id) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(recycler_id) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(state) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(mass_kg) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(distance_m) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(hand_over_on) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(handed_over_on) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(recycled_on) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(released_on) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT(release_reason) ON TABLE routing TO leasing_regulator;
+
+GRANT SELECT ON TABLE routing_plan TO leasing_auditor;
+
+GRANT SELECT ON TABLE routing_plan_item TO leasing_auditor;
+
+GRANT SELECT ON TABLE routing_terms TO leasing_auditor;
 
 GRANT SELECT ON TABLE safety_hold TO leasing_auditor;
 
@@ -5377,6 +7966,7 @@ GRANT SELECT ON TABLE scrap_offer TO leasing_auditor;
 
 GRANT SELECT ON TABLE site TO leasing_customer;
 GRANT SELECT ON TABLE site TO leasing_auditor;
+GRANT SELECT ON TABLE site TO leasing_regulator;
 
 GRANT SELECT ON TABLE site_device TO leasing_customer;
 GRANT SELECT ON TABLE site_device TO leasing_auditor;
@@ -5392,9 +7982,29 @@ GRANT SELECT ON TABLE subject TO leasing_auditor;
 
 GRANT SELECT ON TABLE subject_tag TO leasing_auditor;
 
+GRANT SELECT ON TABLE submission TO leasing_auditor;
+
+GRANT SELECT ON TABLE submission_item TO leasing_auditor;
+
 GRANT SELECT ON TABLE test_rule TO leasing_auditor;
+
+GRANT SELECT ON TABLE trace_head TO leasing_customer;
+GRANT SELECT ON TABLE trace_head TO leasing_recycler;
+GRANT SELECT ON TABLE trace_head TO leasing_auditor;
+
+GRANT SELECT ON TABLE transport_treatment TO leasing_customer;
+GRANT SELECT ON TABLE transport_treatment TO leasing_auditor;
 
 GRANT SELECT ON TABLE unmatched_source TO leasing_auditor;
 
+GRANT SELECT ON TABLE withdrawal TO leasing_recycler;
+GRANT SELECT ON TABLE withdrawal TO leasing_auditor;
+
+GRANT SELECT ON TABLE withdrawn_firm TO leasing_recycler;
+GRANT SELECT ON TABLE withdrawn_firm TO leasing_auditor;
+
 GRANT SELECT ON TABLE work_order TO leasing_customer;
 GRANT SELECT ON TABLE work_order TO leasing_auditor;
+
+GRANT SELECT ON TABLE working_day TO leasing_recycler;
+GRANT SELECT ON TABLE working_day TO leasing_auditor;
