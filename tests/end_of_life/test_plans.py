@@ -45,7 +45,8 @@ async def made(db: Database, seconds: float = 120) -> UUID:
 WORK_IT_OUT = """
 SELECT item.pack_id, item.mass_kg, item.outlet_id, item.parts, pack.chemistry,
        inspection.hazard, site.longitude, site.latitude, outlet.longitude AS outlet_longitude,
-       outlet.latitude AS outlet_latitude, outlet.chemistries, outlet.hazards, outlet.kind, outlet.recycler_id,
+       outlet.latitude AS outlet_latitude, outlet.chemistries, outlet.hazards, outlet.kind,
+       outlet.recycler_id,
        (SELECT cny_per_kg
           FROM scrap_offer
          WHERE scrap_offer.recycler_id = outlet.recycler_id
