@@ -20,6 +20,7 @@ from leasing.access.model import Role
 from leasing.db.pool import Database, connect
 from leasing.end_of_life import loads, plan_store, plans, snapshot, verifying
 from leasing.kit.time import civil_date, system_now
+from leasing.regions.model import distance_km
 from leasing.routing import certificate, files
 from leasing.routing.model import FORBIDDEN
 from tests import build
@@ -43,7 +44,9 @@ async def made(db: Database, seconds: float = 120) -> UUID:
 
 WORK_IT_OUT = """
 SELECT item.pack_id, item.mass_kg, item.outlet_id, item.parts, pack.chemistry,
-       inspection.hazard, outlet.chemistries, outlet.hazards, outlet.kind, outlet.recycler_id,
+       inspection.hazard, site.longitude, site.latitude, outlet.longitude AS outlet_longitude,
+       outlet.latitude AS outlet_latitude, outlet.chemistries, outlet.hazards, outlet.kind,
+       outlet.recycler_id,
        (SELECT cny_per_kg
           FROM scrap_offer
          WHERE scrap_offer.recycler_id = outlet.recycler_id
@@ -59,9 +62,15 @@ SELECT item.pack_id, item.mass_kg, item.outlet_id, item.parts, pack.chemistry,
   JOIN routing_plan AS plan ON plan.id = item.plan_id
   JOIN pack ON pack.id = item.pack_id
   JOIN inspection ON inspection.pack_id = pack.id
+  JOIN placement ON placement.pack_id = item.pack_id
+  JOIN site ON site.id = placement.site_id
   JOIN outlet ON outlet.id = item.outlet_id
  WHERE plan_id = $1
 """
+
+# CNY/(kg·km) of road and CNY/kg, as the documentation has them.
+FREIGHT = {"intact": 0.0014, "damaged": 0.0026, "critical": 0.0055}
+PACKING = {"intact": 0.12, "damaged": 0.65, "critical": 2.10}
 
 FILLED = """
 SELECT outlet_id, sum(item.mass_kg) AS kg,
@@ -85,6 +94,14 @@ async def recheck(db: Database, plan_id: UUID) -> int:
             parts = row["parts"]
             offered = 100 * row["cny_per_kg"] * row["mass_kg"]
             assert parts["offer_amount"] == int(offered.quantize(Decimal(1), ROUND_HALF_UP))
+            packing = round(100 * PACKING[row["hazard"]] * row["mass_kg"])
+            assert parts["packing_amount"] == -packing
+            km = distance_km(
+                row["longitude"], row["latitude"], row["outlet_longitude"], row["outlet_latitude"]
+            )
+            freight = 130 * FREIGHT[row["hazard"]] * km * row["mass_kg"]
+            # Distances are rounded to 100 m, and rates to 0.0001 CNY/kg.
+            assert abs(parts["freight_amount"] + freight) < 2 + 0.035 * row["mass_kg"]
             three = [parts[f"{name}_amount"] for name in ("offer", "freight", "packing")]
             assert sum(three) == parts["net_amount"]
         for row in await tx.fetch(FILLED, plan_id):
@@ -271,13 +288,17 @@ def test_a_plan_is_applied_chunk_by_chunk_and_what_it_cannot_do_is_done_otherwis
             async with db.transaction() as tx:
                 places = await plan_store.prefectures(tx, plan_id)
                 rows = await plan_store.items_after(tx, plan_id, UUID(int=0), "planned", None, 1000)
-                # Meanwhile an outlet filled up and a recycler lost its permit.
+                # Meanwhile an outlet filled up and another one's recycler lost its permit.
+                firms = dict(await tx.fetch("SELECT id, recycler_id FROM outlet"))
                 full = rows[0]["outlet_id"]
                 await tx.execute(
                     "UPDATE outlet SET stock_kg = store_limit_kg - reserved_kg WHERE id = $1", full
                 )
-                lost = next(row["outlet_id"] for row in rows if row["outlet_id"] != full)
-                firm = await tx.fetchval("SELECT recycler_id FROM outlet WHERE id = $1", lost)
+                firm = next(
+                    firms[row["outlet_id"]]
+                    for row in rows
+                    if firms[row["outlet_id"]] != firms[full]
+                )
                 await tx.execute(
                     "UPDATE qualification SET valid = daterange(lower(valid), '2026-06-16')"
                     " WHERE party_id = $1 AND kind = 'eia'",

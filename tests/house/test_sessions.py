@@ -33,7 +33,10 @@ ALONE = {
 }
 
 CALLS = {"add_listener", "add_termination_listener", "set_type_codec", "set_builtin_type_codec"}
-CALLS_ALONE = {("leasing/db/pool.py", "set_type_codec")}  # of every connection, when it is made
+CALLS_ALONE = {
+    ("leasing/db/pool.py", "set_type_codec"),  # of every connection, when it is made
+    ("leasing/end_of_life/snapshot.py", "add_listener"),  # on a connection of its own
+}
 
 
 def sources() -> list[Path]:
