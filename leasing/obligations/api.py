@@ -81,9 +81,12 @@ async def list_obligations(
     if standing is Standing.OVERDUE:
         to_on = min(to_on, civil_date(now))
     after = (date.min, FIRST) if cursor is None else decode(cursor, tuple[date, UUID])
-    # What a recycler sees is its own anyhow, and said so it is found by the index of parties.
-    if not own and party_id is None:
-        party_id = caller.party_id
+    if caller.party_id is not None:
+        # A recycler sees what is its own and nothing of the lessor's; said so, it is found by the
+        # index of parties.
+        if own:
+            return Page([], None)
+        party_id = party_id or caller.party_id
     rows = await store.open_after(
         tx, (from_on, to_on), after, limit + 1, party_id=party_id, own=own, role=role
     )
