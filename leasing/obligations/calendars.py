@@ -12,13 +12,16 @@ import io
 from datetime import date, timedelta
 from functools import cache
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import holidays
 import msgspec
 
 from leasing.kit import calendars
 from leasing.kit.errors import Invalid
 from leasing.obligations.model import Calendar
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 FIRST_YEAR = 2018
 """The first rule is of August 2018."""
@@ -63,7 +66,10 @@ def of_chinesecalendar(year: int) -> Year | None:
 
 
 @cache
-def statutory(year: int) -> holidays.HolidayBase:
+def statutory(year: int) -> "HolidayBase":
+    # Ten megabytes that no process needs but the one that enters a calendar.
+    import holidays
+
     return holidays.country_holidays("CN", years=[year])
 
 

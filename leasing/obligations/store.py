@@ -142,41 +142,51 @@ SELECT obligation.id, record_id, rule_id, rule.code AS rule_code, rule.article, 
 
 STILL_OPEN = "state IN ('due', 'prepared', 'rejected', 'corrected')"
 
-# A page of the first days begins at the first day, not before it: an index is read from there on.
-PAGE = """
+# One statement for each way to ask, so that each is read from the index made for it. What is asked
+# for besides days is part of the range and of the order: else PostgreSQL may take the index of all
+# days, and look through all that is open for a role that has nothing.
+OPEN_OF_ALL = f"""{VIEW}
+ WHERE {STILL_OPEN}
    AND due_on < $1
    AND (due_on, obligation.id) > ($2, $3)
  ORDER BY due_on, obligation.id
  LIMIT $4
 """
 
-# One statement for each way to ask, so that each is read from the index made for it.
-OPEN_OF_ALL = f"""{VIEW}
- WHERE {STILL_OPEN}
-{PAGE}"""
-
-OPEN_OF_ROLE = f"""{VIEW}
- WHERE {STILL_OPEN}
-   AND obligation.role = $5
-{PAGE}"""
-
-OPEN_OF_PARTY = f"""{VIEW}
- WHERE {STILL_OPEN}
-   AND party_id = $5
-   AND ($6::text IS NULL OR obligation.role = $6)
-{PAGE}"""
-
 OPEN_OF_LESSOR = f"""{VIEW}
  WHERE {STILL_OPEN}
    AND party_id IS NULL
-{PAGE}"""
+   AND due_on < $1
+   AND (due_on, obligation.id) > ($2, $3)
+ ORDER BY due_on, obligation.id
+ LIMIT $4
+"""
+
+OPEN_OF_ROLE = f"""{VIEW}
+ WHERE {STILL_OPEN}
+   AND (obligation.role, due_on) < ($5, $1)
+   AND (obligation.role, due_on, obligation.id) > ($5, $2, $3)
+ ORDER BY obligation.role, due_on, obligation.id
+ LIMIT $4
+"""
 
 OPEN_OF_LESSOR_IN_ROLE = f"""{VIEW}
  WHERE {STILL_OPEN}
    AND party_id IS NULL
-   AND obligation.role = $5
-{PAGE}"""
+   AND (obligation.role, due_on) < ($5, $1)
+   AND (obligation.role, due_on, obligation.id) > ($5, $2, $3)
+ ORDER BY obligation.role, due_on, obligation.id
+ LIMIT $4
+"""
 
+OPEN_OF_PARTY = f"""{VIEW}
+ WHERE {STILL_OPEN}
+   AND (party_id, due_on) < ($5, $1)
+   AND (party_id, due_on, obligation.id) > ($5, $2, $3)
+   AND ($6::text IS NULL OR obligation.role = $6)
+ ORDER BY party_id, due_on, obligation.id
+ LIMIT $4
+"""
 
 NO_ID = UUID(int=0)
 """Before every id."""
@@ -192,7 +202,8 @@ async def open_after(
     own: bool,
     role: str | None,
 ) -> list[Record]:
-    """What is open and due in some days, the most urgent first."""
+    """What is open and due in some days, the most urgent first. A page of the first days begins at
+    the first day, and the index is read from there on."""
     from_on, to_on = days
     given = (to_on, *max(after, (from_on, NO_ID)), limit)
     if party_id is not None:

@@ -195,6 +195,8 @@ CREATE TABLE obligation (
 -- What is still to be done, by its last day: of all, of one party, of one role.
 CREATE INDEX obligation_open ON obligation (due_on, id)
  WHERE state IN ('due', 'prepared', 'rejected', 'corrected');
+CREATE INDEX obligation_open_own ON obligation (due_on, id)
+ WHERE state IN ('due', 'prepared', 'rejected', 'corrected') AND party_id IS NULL;
 CREATE INDEX obligation_open_by_party ON obligation (party_id, due_on, id)
  WHERE state IN ('due', 'prepared', 'rejected', 'corrected');
 CREATE INDEX obligation_open_by_role ON obligation (role, due_on, id)
