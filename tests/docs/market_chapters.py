@@ -85,12 +85,16 @@ async def the_packs(teller: Teller, staff: Voice) -> str:
     """Three packs in stock and one on offer in another place; returns the offer."""
     packs = []
     for serial in range(4):
-        pack = await build.pack(
-            teller.world,
-            code=f"0EYPB51MARKET1BC4000{serial + 31:04}",
-            acquired_on="2026-01-02",
-            acquired_from="示例报废机动车回收有限公司",
-        )
+        entered = {
+            "code": f"0EYPB51MARKET1BC4000{serial + 31:04}",
+            "cells_in_series": 16,
+            "rated_voltage_mv": 51_200,
+            "rated_capacity_mah": 100_000,
+            "mass_kg": 46,
+            "acquired_on": "2026-01-02",
+            "acquired_from": "示例报废机动车回收有限公司",
+        }
+        pack = await staff.client.post("/v1/packs", entered)
         await build.estimate(teller.world, pack["id"], 90_000 + 600 * serial, teller.on)
         packs.append(pack["id"])
     offer = {

@@ -63,7 +63,7 @@ SUPPLIES = st.lists(
     st.tuples(
         st.integers(70_000, 104_000),
         st.sampled_from(["51", "52"]),
-        st.sampled_from([date(2020, 12, 30), date(2021, 1, 2), date(2021, 11, 30)]),
+        st.sampled_from([date(2020, 1, 2), date(2021, 1, 2), date(2021, 11, 30)]),
         st.sampled_from([0, 0, 40]),
     ),
     max_size=30,

@@ -14,6 +14,7 @@ from leasing.market import bound, files, generator, greedy, planning, rounding, 
 from leasing.market.bound import Wrong
 from leasing.market.model import IMPOSSIBLE, BadMarket, Market, Plan, digest
 from leasing.market.windows import Pricer
+from leasing.regions.model import distance_km
 from tests.market.markets import MARKETS, best_of_all, market
 
 TOWER = (51_200, 8_000, 0, 4, 24, 0, 1_440_000, 100)
@@ -29,13 +30,13 @@ def test_packs_energy_and_value_are_as_worked_out_by_hand():
     one = market([SHELF], [TOWER])
     wanted, value = bound.one_need(one, 0)
     assert wanted.tolist() == [2]
-    # 98.03 km from Zhengzhou as the crow flies, 1.3 times that by road, 46 kg, 0.14 fen/(kg·km).
-    freight = round(98.0 * 1.3 * 46 * 0.14)
-    assert value[0] == pytest.approx(1_440_000 - 2 * (freight + 30_000), abs=20)
-    weighted, _ = one, None
+    # In whole 100 m, 1.3 times that by road, 46 kg, 0.14 fen/(kg·km).
+    hundreds = round(10 * distance_km(113.56, 34.81, 114.0, 34.0))
+    assert 900 < hundreds < 1_100
+    freight = (hundreds * 13 * 46 * 14 + 5_000) // 10_000
+    assert value.tolist() == [1_440_000 - 2 * (freight + 30_000)]
     heavy = replace(one, needs=replace(one.needs, weight=np.array([250])))
     assert bound.one_need(heavy, 0)[1][0] == int(value[0]) * 250 // 100
-    assert weighted is one
 
 
 @pytest.mark.parametrize(
@@ -196,3 +197,15 @@ def test_bins_out_of_order_or_named_twice_are_refused():
 def test_what_proves_and_what_answers_loads_no_solver(module: str, unknown: list[str]):
     loaded = f"import sys, {module}; sys.exit(bool(set({unknown!r}) & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+
+
+def test_a_window_costs_what_its_cheaper_bin_costs():
+    """Two packs of the lower bin cost nothing, so the need is counted with all its value."""
+    one = market([(0, 0, 2020, 0, 36, 2, 0), (0, 0, 2020, 0, 37, 1, 0)], [TOWER])
+    value = int(bound.one_need(one, 0)[1][0])
+    for prices in ([0, 9], [4, 0]):
+        cheap = value - 2 * min(prices)
+        dear = prices[0] * 2 + prices[1]
+        assert bound.bound(one, np.array(prices)) == cheap + dear
+    below = 9 * value // 10
+    assert bound.bound(one, np.array([0, below])) == below + value
