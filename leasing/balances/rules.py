@@ -286,12 +286,11 @@ class Balance:
         if not mine_told and not mine_held:
             return
         if mine_told:
-            before = any(one.from_on < self.from_on for one in mine_told)
-            (self.opening if before else self.came_in).add(pack)
+            (self.opening if self.was_there(told) else self.came_in).add(pack)
             last = at(held, self.to_on - DAY)
             if last is not None:
                 self.by_fate[fate(last)].add(pack)
-        self.day_by_day(pack, mine_held)
+        self.day_by_day(pack, mine_held, was_there=self.was_there(held))
         self.compare(pack, steps, told, held, is_now=is_now)
 
     def concerns(self, stay: Stay) -> bool:
@@ -302,8 +301,13 @@ class Balance:
             return False
         return within(self.scope, stay)
 
-    def day_by_day(self, pack: Pack, mine: Sequence[Stay]) -> None:
-        previous: date | None = None
+    def was_there(self, stays: Iterable[Stay]) -> bool:
+        """Whether a pack was in the scope on the eve of the period, and not recycled."""
+        eve = at(stays, self.from_on - DAY)
+        return eve is not None and eve.state != "recycled" and within(self.scope, eve)
+
+    def day_by_day(self, pack: Pack, mine: Sequence[Stay], *, was_there: bool) -> None:
+        previous = self.from_on if was_there else None
         for one in mine:
             begins = max(one.from_on, self.from_on)
             ends = self.to_on if one.to_on is None else min(one.to_on, self.to_on)
@@ -313,8 +317,7 @@ class Balance:
             if previous != begins:
                 if previous is not None:
                     self.days[previous].went_out.add(pack)
-                if one.from_on >= self.from_on:
-                    self.days[begins].came_in.add(pack)
+                self.days[begins].came_in.add(pack)
             previous = ends
         if previous is not None and previous < self.to_on:
             self.days[previous].went_out.add(pack)

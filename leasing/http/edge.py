@@ -46,6 +46,8 @@ WITH_CUSTOMERS = STAFF | {Role.CUSTOMER}
 """Who may write where a customer may, too."""
 RECYCLERS = READERS | {Role.RECYCLER}
 REGULATORS = READERS | {Role.REGULATOR}
+OVERSEEN = RECYCLERS | {Role.REGULATOR}
+"""Who may read what a recycler does, as it itself may."""
 WITH_RECYCLERS = STAFF | {Role.RECYCLER}
 """Who may write where a recycler may, too."""
 

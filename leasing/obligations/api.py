@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.access.model import Role
 from leasing.db.pool import Connection, as_lessor
-from leasing.http.edge import RECYCLERS, By, Now, Tx
+from leasing.http.edge import OVERSEEN, RECYCLERS, By, Now, Tx
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import (
     FIRST,
@@ -62,7 +62,7 @@ def days_of(month: str | None) -> tuple[date, date]:
     return EVER if month is None else month_of(date.fromisoformat(f"{month}-01"))
 
 
-@get("/obligations", opt={"access": RECYCLERS}, responses=when_reading())
+@get("/obligations", opt={"access": OVERSEEN}, responses=when_reading())
 async def list_obligations(
     tx: Tx,
     caller: By,
@@ -95,7 +95,7 @@ async def list_obligations(
     return Page(shown, more)
 
 
-@get("/packs/{pack_id:uuid}/obligations", opt={"access": RECYCLERS}, responses=when_reading(404))
+@get("/packs/{pack_id:uuid}/obligations", opt={"access": OVERSEEN}, responses=when_reading(404))
 async def list_obligations_of_a_pack(
     tx: Tx, pack_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ObligationView]:
@@ -158,7 +158,7 @@ async def month_view(
     return CalendarView(month=shown, today=today, days=convert_all(rows, CalendarDay))
 
 
-@get("/obligations/calendar", opt={"access": RECYCLERS}, responses=when_reading())
+@get("/obligations/calendar", opt={"access": OVERSEEN}, responses=when_reading())
 async def obligations_calendar(
     tx: Tx,
     now: Now,
@@ -190,7 +190,7 @@ async def obligations_calendar_page(
     return Response(html, media_type=MediaType.HTML, headers=page.HEADERS)
 
 
-@get("/obligations/counts", opt={"access": RECYCLERS}, responses=when_reading())
+@get("/obligations/counts", opt={"access": OVERSEEN}, responses=when_reading())
 async def obligations_counts(
     tx: Tx,
     now: Now,

@@ -121,10 +121,9 @@ def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins,
         assert sum(parts) == pytest.approx(getattr(made.retired, unit))
         both = getattr(made.opening, unit) + getattr(made.came_in, unit)
         assert both == pytest.approx(getattr(made.retired, unit))
-    there = None
+    there = made.opening.packs
     for day in made.days:
-        if there is not None:
-            assert there + day.came_in.packs - day.went_out.packs == day.there.packs
+        assert there + day.came_in.packs - day.went_out.packs == day.there.packs
         assert sum(one.packs for one in day.by_fate.values()) == day.there.packs
         assert day.differing == 0
         there = day.there.packs
@@ -190,6 +189,21 @@ def test_a_day_that_was_broken_in_the_table_is_a_difference_with_its_pack(
 def test_every_state_of_a_pack_has_a_fate_and_words():
     assert set(rules.FATES) == set(words.STATES) == set(PackState)
     assert set(rules.STATE_AFTER.values()) == set(PackState)
+
+
+def test_what_was_recycled_before_a_period_is_no_more_retired_in_it():
+    over = FIRST + timedelta(days=9)
+    told = [
+        Step("pack.acquired", FIRST),
+        Step("waste.declared", FIRST + timedelta(days=5)),
+        Step("recycle.completed", over, FIRM, OUTLET),
+    ]
+    pack = Pack(uuid4(), "P", 46, 5120, "recycled", None)
+    for from_on, packs in ((FIRST, 1), (over, 1), (over + timedelta(days=1), 0)):
+        balance = rules.Balance(Scope(), from_on, LAST, listed=10)
+        balance.take(pack, told, custody_of(told), is_now=True)
+        made = balance.result()
+        assert made.retired.packs == made.by_fate[Fate.RECYCLED].packs == packs, from_on
 
 
 def test_a_pack_on_the_road_is_in_transit_until_it_arrives():

@@ -218,7 +218,7 @@ UPDATE trace_record
 GUARD = "ALTER TABLE trace_record {} TRIGGER trace_record_append_only"
 
 
-def test_gaps_are_marked_and_never_hidden(database):
+def test_gaps_are_marked_and_never_hidden(database, tmp_path):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             packs = await every_state(world)
@@ -239,8 +239,16 @@ def test_gaps_are_marked_and_never_hidden(database):
             assert faults[0]["detail_en"].startswith("Record 2: pack.commissioned carries")
             page = await life(world, forgotten["code"], format="html", language="zh")
             assert "持有人不明" in page.text
+            await world.staff.post("/v1/signing-keys")
+            await unpacked(world, changed["code"], tmp_path)
 
     database(scenario)
+    # What is signed is what the table holds, and the record's own hash says that it was changed.
+    assert shell(OPENSSL, tmp_path).returncode == 0
+    done = shell(RECORDS, tmp_path)
+    assert done.returncode != 0
+    assert "0002.txt: FAILED" in done.stdout
+    assert "0001.txt: OK" in done.stdout
 
 
 def test_a_step_without_its_paper_is_a_gap():
@@ -388,6 +396,10 @@ def test_a_regulator_reads_lives_registers_and_passports_and_nothing_with_a_pric
                 ("/v1/parties", {}),
                 ("/v1/passports/coverage", {}),
                 ("/v1/passport-declarations", {}),
+                ("/v1/obligations", {}),
+                ("/v1/obligations/calendar", {"month": "2026-06"}),
+                ("/v1/obligations/counts", {"month": "2026-06"}),
+                (f"/v1/packs/{pack['id']}/obligations", {}),
             ):
                 response = await regulator.ask("GET", path, params=query)
                 assert response.status_code == 200, (path, response.text)
