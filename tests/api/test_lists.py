@@ -190,6 +190,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/price-plans/{plan_id}/versions",
                 "/v1/parties/{party_id}/contacts",
                 "/v1/parties/{party_id}/roles",
+                "/v1/outlets/{outlet_id}/limits",
+                "/v1/outlets/{outlet_id}/duties",
                 "/v1/custom-fields/{field_id}/subjects",
                 *[f"{path}/notes" for path in below],
                 *[f"{path}/attachments" for path in below],

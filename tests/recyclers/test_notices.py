@@ -52,14 +52,18 @@ def test_who_looks_late_gets_the_nearest_notice_only(database):
     database(scenario)
 
 
-def test_evidence_that_other_evidence_takes_up_is_not_told(database):
+def test_evidence_that_other_evidence_takes_up_or_that_was_withdrawn_is_not_told(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
-            firm = await build.recycler(world, valid_to=date(2026, 7, 1))
-            renewed = {"kind": "filing", "valid_from": "2026-07-01", "document": "续"}
-            await world.staff.post(f"/v1/parties/{firm['id']}/qualifications", renewed)
+            firm = await build.recycler(world, valid_to=date(2026, 7, 10))
+            path = f"/v1/parties/{firm['id']}"
+            renewed = {"kind": "filing", "valid_from": "2026-07-10", "document": "续"}
+            await world.staff.post(f"{path}/qualifications", renewed)
+            # Withdrawn from a day to come: it is known already that it goes.
+            gone = {"kind": "eia", "withdrawn_on": "2026-07-01", "document": "撤销"}
+            await world.staff.post(f"{path}/withdrawals", gone)
             await run_job(world, date(2026, 6, 20))
-            assert {one[0] for one in await told(world)} == {"eia", "discharge_permit"}
+            assert {one[0] for one in await told(world)} == {"discharge_permit"}
 
     database(scenario)
 
