@@ -67,9 +67,9 @@ WITH given AS (
   SELECT line_id, pack_id, '2026-06-01', 'swapped_out'
     FROM stay
 ), seen AS (
-  INSERT INTO inspection (pack_id, inspected_on, grade, hazard, remarks, lessor_signatory,
-                          lessee_signatory)
-  SELECT pack_id, '2026-06-02', 'D', hazard, '', 'A', 'B'
+  INSERT INTO inspection (pack_id, inspected_on, grade, hazard, hazard_found, remarks,
+                          lessor_signatory, lessee_signatory)
+  SELECT pack_id, '2026-06-02', 'D', hazard, hazard, '', 'A', 'B'
     FROM given
   RETURNING id, pack_id
 )
