@@ -357,9 +357,9 @@ WITH chosen AS (
    ORDER BY id
    LIMIT 1
 ), inspected AS (
-  INSERT INTO inspection (pack_id, inspected_on, grade, hazard, hazard_found, remarks,
-                          lessor_signatory, lessee_signatory)
-  SELECT pack_id, '2026-01-01', 'D', 'intact', 'intact', '', 'A', 'B'
+  INSERT INTO inspection (pack_id, inspected_on, grade, hazard, remarks, lessor_signatory,
+                          lessee_signatory)
+  SELECT pack_id, '2026-01-01', 'D', 'intact', '', 'A', 'B'
     FROM chosen
   RETURNING id, pack_id
 ), decided AS (
