@@ -16,6 +16,13 @@ SELECT id
   FROM routing
  WHERE state = 'reserved'
    AND expires_at <= $1
+   AND NOT EXISTS (
+         SELECT
+           FROM consignment_pack
+           JOIN consignment ON consignment.id = consignment_id
+          WHERE consignment_pack.routing_id = routing.id
+            AND NOT is_let_go
+            AND consignment.state IN ('packed', 'dispatched', 'weighed_in'))
  ORDER BY id
  LIMIT $2
 """

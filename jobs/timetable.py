@@ -36,9 +36,13 @@ TIMETABLE: dict[str, CronTrigger] = {
     # By then everything of the day before was decided on.
     "routing": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
+    # What was recorded during the day is reported after all that may record at night.
+    "obligations": CronTrigger(hour=6, minute=30, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     # What the night recorded is in the chains that are checked.
     "trace": CronTrigger(hour=5, minute=30, timezone=CIVIL_ZONE),
+    # When the night's checks and bills are done.
+    "market": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

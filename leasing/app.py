@@ -62,7 +62,11 @@ from leasing.ledger import model as ledger_model
 from leasing.life_files import api as life_files
 from leasing.maintenance import api as maintenance
 from leasing.maintenance import model as maintenance_model
+from leasing.market import api as market
+from leasing.market import states as market_states
 from leasing.matching import api as matching
+from leasing.obligations import api as obligations
+from leasing.obligations import model as obligations_model
 from leasing.outlets import api as outlets
 from leasing.outlets import model as outlets_model
 from leasing.parties import api as parties
@@ -114,6 +118,8 @@ CONSTRAINTS: dict[str, Callable[..., DomainError]] = {
     **consignments_model.CONSTRAINTS,
     **deals_model.CONSTRAINTS,
     **traceability_model.CONSTRAINTS,
+    **obligations_model.CONSTRAINTS,
+    **market_states.CONSTRAINTS,
 }
 
 HANDLERS = [
@@ -138,6 +144,7 @@ HANDLERS = [
     *autonomy.HANDLERS,
     *maintenance.HANDLERS,
     *matching.HANDLERS,
+    *market.HANDLERS,
     *ledger.HANDLERS,
     *billing.HANDLERS,
     *accounting.HANDLERS,
@@ -158,6 +165,7 @@ HANDLERS = [
     *passports.HANDLERS,
     *balances.HANDLERS,
     *life_files.HANDLERS,
+    *obligations.HANDLERS,
 ]
 
 

@@ -13,13 +13,13 @@ from schemas.outlets import Hazard
 from schemas.recovery import Kilograms
 
 
-class Purpose(StrEnum):
+class TransportPurpose(StrEnum):
     RECYCLING = "recycling"
     REUSE = "reuse"
     """To a firm that will use the packs again, whole or in parts."""
 
 
-class Mode(StrEnum):
+class TransportMode(StrEnum):
     ROAD = "road"
     RAIL = "rail"
     SEA = "sea"
@@ -39,7 +39,7 @@ class PackingRuleView(Outgoing, frozen=True):
     """How packs of a hazard class are packed and marked for a purpose, from a day on."""
 
     hazard: Hazard
-    purpose: Purpose | None
+    purpose: TransportPurpose | None
     """Null: whatever it is for."""
     packing_instructions: list[str]
     """The first for packages, the second for large ones."""
@@ -55,7 +55,7 @@ class PackingRuleView(Outgoing, frozen=True):
 class ModeRuleView(Outgoing, frozen=True):
     """What a mode of transport asks beyond packing, from a day on."""
 
-    mode: Mode
+    mode: TransportMode
     hazards: list[Hazard]
     """The classes that may go by it."""
     max_soc_percent: Decimal | None
@@ -91,7 +91,7 @@ class TransportRules(Outgoing, frozen=True):
 class CarrierPermitCreate(Incoming, frozen=True, kw_only=True):
     """That a carrier may carry dangerous goods of class 9."""
 
-    mode: Mode
+    mode: TransportMode
     document: Name
     valid_from: date
     valid_to: date | None = None
@@ -107,7 +107,7 @@ class CarrierPermitWithdraw(Incoming, frozen=True, kw_only=True):
 class CarrierPermitView(Outgoing, frozen=True):
     id: UUID
     carrier_id: UUID
-    mode: Mode
+    mode: TransportMode
     goods_class: str
     document: str
     valid_from: date
@@ -121,13 +121,13 @@ class ConsignmentCreate(Incoming, frozen=True, kw_only=True):
 
     number: Code
     packed_on: date
-    purpose: Purpose = Purpose.RECYCLING
+    purpose: TransportPurpose = TransportPurpose.RECYCLING
     routing_ids: Annotated[list[UUID], Meta(min_length=1, max_length=500)]
 
 
-class Dispatch(Incoming, frozen=True, kw_only=True):
+class ConsignmentDispatch(Incoming, frozen=True, kw_only=True):
     dispatched_on: date
-    mode: Mode
+    mode: TransportMode
     carrier_id: UUID
     vehicle: Name
     """Number plate, wagon, vessel and voyage, or flight."""
@@ -142,7 +142,7 @@ class PackWeight(Incoming, frozen=True, kw_only=True):
     weighed_kg: Kilograms
 
 
-class WeighIn(Incoming, frozen=True, kw_only=True):
+class ConsignmentWeighIn(Incoming, frozen=True, kw_only=True):
     """The lot as a whole, or pack by pack, or both: the packs add up to the lot then."""
 
     weighed_on: date
@@ -154,16 +154,16 @@ class DiscrepancyExplanation(Incoming, frozen=True, kw_only=True):
     explanation: Name
 
 
-class Receipt(Incoming, frozen=True, kw_only=True):
+class ConsignmentReceipt(Incoming, frozen=True, kw_only=True):
     received_on: date
 
 
-class Refusal(Incoming, frozen=True, kw_only=True):
+class ConsignmentRefusal(Incoming, frozen=True, kw_only=True):
     refused_on: date
     reason: Name
 
 
-class Cancellation(Incoming, frozen=True, kw_only=True):
+class ConsignmentCancellation(Incoming, frozen=True, kw_only=True):
     cancelled_on: date
     reason: Name
 
@@ -196,7 +196,7 @@ class ConsignmentView(Outgoing, frozen=True):
     outlet_id: UUID
     outlet_code: str
     recycler_id: UUID
-    purpose: Purpose
+    purpose: TransportPurpose
     hazard: Hazard
     un_number: str
     packing: PackingView
@@ -205,7 +205,7 @@ class ConsignmentView(Outgoing, frozen=True):
     expected_kg: int
     packed_on: date
     dispatched_on: date | None
-    mode: Mode | None
+    mode: TransportMode | None
     carrier_id: UUID | None
     permit_id: UUID | None
     vehicle: str | None

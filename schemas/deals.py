@@ -56,7 +56,7 @@ class DealState(StrEnum):
     CLOSED = "closed"
 
 
-class MovementKind(StrEnum):
+class DealMovementKind(StrEnum):
     SCRAP = "scrap"
     """Scrap went to the recycler."""
     MATERIAL = "material"
@@ -66,12 +66,12 @@ class MovementKind(StrEnum):
     REVERSAL = "reversal"
 
 
-class SettlementKind(StrEnum):
+class DealSettlementKind(StrEnum):
     MATERIAL = "material"
     MONEY = "money"
 
 
-class TermCreate(Incoming, frozen=True, kw_only=True):
+class DealTermCreate(Incoming, frozen=True, kw_only=True):
     metal: DealMetal
     material: Material
     content_percent: Content
@@ -82,73 +82,73 @@ class TermCreate(Incoming, frozen=True, kw_only=True):
     """折价系数: the share of that which is given."""
 
 
-class PriceCreate(Incoming, frozen=True, kw_only=True):
+class DealPriceCreate(Incoming, frozen=True, kw_only=True):
     material: Material
     amount_per_tonne: PricePerTonne
 
 
-class SnapshotCreate(Incoming, frozen=True, kw_only=True):
+class DealSnapshotCreate(Incoming, frozen=True, kw_only=True):
     """Prices of all materials of a deal, as they were quoted, and how long they hold."""
 
     source: Name
     quoted_on: date
     expires_at: Annotated[datetime, Meta(tz=True)]
-    prices: Annotated[list[PriceCreate], Meta(min_length=1, max_length=3)]
+    prices: Annotated[list[DealPriceCreate], Meta(min_length=1, max_length=3)]
 
 
 class DealCreate(Incoming, frozen=True, kw_only=True):
     number: Code
     recycler_id: UUID
     chemistry: Annotated[str, Meta(pattern=r"^[A-GZ]$(?!\n)")]
-    terms: Annotated[list[TermCreate], Meta(min_length=1, max_length=3)]
-    snapshot: SnapshotCreate
+    terms: Annotated[list[DealTermCreate], Meta(min_length=1, max_length=3)]
+    snapshot: DealSnapshotCreate
     limit_kg: FineKilograms
     """The most of all materials together that may be open, either way."""
     limit_amount: Amount
 
 
-class Assay(Incoming, frozen=True, kw_only=True):
+class ScrapAssay(Incoming, frozen=True, kw_only=True):
     metal: DealMetal
     content_percent: Content
 
 
-class ValuationCreate(Incoming, frozen=True, kw_only=True):
+class ScrapValuationCreate(Incoming, frozen=True, kw_only=True):
     scrap_kg: FineKilograms
-    assay: Annotated[list[Assay], Meta(max_length=3)] = []
+    assay: Annotated[list[ScrapAssay], Meta(max_length=3)] = []
     """Contents that were measured; what is not here is as agreed."""
 
 
-class DeliveryCreate(Incoming, frozen=True, kw_only=True):
+class ScrapDeliveryCreate(Incoming, frozen=True, kw_only=True):
     """Scrap that went to the recycler. One of a consignment weighs what that weighed in."""
 
     delivered_on: date
     scrap_kg: FineKilograms | None = None
     consignment_id: UUID | None = None
-    assay: Annotated[list[Assay], Meta(max_length=3)] = []
+    assay: Annotated[list[ScrapAssay], Meta(max_length=3)] = []
     document: Name
 
 
-class SettlementCreate(Incoming, frozen=True, kw_only=True):
+class DealSettlementCreate(Incoming, frozen=True, kw_only=True):
     """Material that came back, or money in place of so much of it at the price of the deal."""
 
     settled_on: date
-    kind: SettlementKind
+    kind: DealSettlementKind
     material: Material
     kg: FineKilograms
     document: Name
 
 
-class ReversalCreate(Incoming, frozen=True, kw_only=True):
+class DealReversalCreate(Incoming, frozen=True, kw_only=True):
     movement_id: UUID
     reversed_on: date
     reason: Name
 
 
-class Decline(Incoming, frozen=True, kw_only=True):
+class DealDecline(Incoming, frozen=True, kw_only=True):
     reason: Name
 
 
-class TermView(Outgoing, frozen=True):
+class DealTermView(Outgoing, frozen=True):
     metal: DealMetal
     material: Material
     content_percent: Decimal
@@ -158,21 +158,21 @@ class TermView(Outgoing, frozen=True):
     """Kilograms of material that hold a kilogram of the metal, from atomic masses."""
 
 
-class PriceView(Outgoing, frozen=True):
+class DealPriceView(Outgoing, frozen=True):
     material: Material
     amount_per_tonne: int
 
 
-class SnapshotView(Outgoing, frozen=True):
+class DealSnapshotView(Outgoing, frozen=True):
     id: UUID
     number: int
     source: str
     quoted_on: date
     expires_at: datetime
-    prices: list[PriceView]
+    prices: list[DealPriceView]
 
 
-class BalanceView(Outgoing, frozen=True):
+class DealBalanceView(Outgoing, frozen=True):
     """What the recycler owes of a material; below nothing, what it gave beforehand."""
 
     material: Material
@@ -197,14 +197,14 @@ class DealView(Outgoing, frozen=True):
 
 
 class DealDetail(DealView, frozen=True):
-    terms: list[TermView]
-    snapshot: SnapshotView
+    terms: list[DealTermView]
+    snapshot: DealSnapshotView
     """The newest prices; of a deal that was accepted, those for good."""
-    balances: list[BalanceView]
+    balances: list[DealBalanceView]
     """Sums of the entries of its ledger."""
 
 
-class ValuationLine(Outgoing, frozen=True):
+class ScrapValuationLine(Outgoing, frozen=True):
     metal: DealMetal
     content_percent: Decimal
     contained_kg: Decimal
@@ -217,13 +217,13 @@ class ValuationLine(Outgoing, frozen=True):
     amount: int
 
 
-class Valuation(Outgoing, frozen=True):
+class ScrapValuation(Outgoing, frozen=True):
     """What scrap brings by a deal: mass × content × recovery × coefficient × factor, and its value
     at the prices of the deal in fen, without VAT."""
 
     deal_id: UUID
     scrap_kg: Decimal
-    lines: list[ValuationLine]
+    lines: list[ScrapValuationLine]
     amount: int
     amount_per_tonne: int
     """Of scrap."""
@@ -232,21 +232,21 @@ class Valuation(Outgoing, frozen=True):
     is_expired: bool
 
 
-class EntryView(Outgoing, frozen=True):
+class DealEntryView(Outgoing, frozen=True):
     material: Material
     kg: Decimal
     amount: int
 
 
-class MovementView(Outgoing, frozen=True):
+class DealMovementView(Outgoing, frozen=True):
     id: UUID
-    kind: MovementKind
+    kind: DealMovementKind
     happened_on: date
     scrap_kg: Decimal | None
     assay: dict[str, Decimal] | None
     consignment_id: UUID | None
     document: str
     reverses_id: UUID | None
-    entries: list[EntryView]
+    entries: list[DealEntryView]
     entered_by: str
     entered_at: datetime

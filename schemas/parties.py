@@ -98,6 +98,11 @@ class PartyRole(StrEnum):
     REPURPOSER = "repurposer"
     BATTERY_MAKER = "battery_maker"
     CARMAKER = "carmaker"
+    OUTLET = "outlet"
+    COOPERATING_LESSOR = "cooperating_lessor"
+    """The lessor, while it reports through a carmaker."""
+    INDEPENDENT_LESSOR = "independent_lessor"
+    """The lessor, while it reports by an account of its own."""
 
 
 class RoleCreate(Incoming, frozen=True):

@@ -49,7 +49,7 @@ class Regime(StrEnum):
     """Annex XII of Regulation (EU) 2023/1542."""
 
 
-class Verdict(StrEnum):
+class FloorResult(StrEnum):
     MET = "met"
     BELOW = "below"
     NOT_REPORTED = "not_reported"
@@ -79,7 +79,7 @@ class MetalRecovery(Incoming, frozen=True, kw_only=True):
     output_kg: FineKilograms | None = None
 
 
-class Product(Incoming, frozen=True, kw_only=True):
+class RecoveryProduct(Incoming, frozen=True, kw_only=True):
     """As it is sold: what was added on the way (carbonate, sulphate, water) is part of its mass."""
 
     product: Name
@@ -95,7 +95,7 @@ class RecoveryCertificateCreate(Incoming, frozen=True, kw_only=True):
     that came in it makes the recycling efficiency."""
     residue_kg: Kilograms | None = None
     """Mass that was disposed of."""
-    products: Annotated[list[Product], Meta(max_length=50)] = []
+    products: Annotated[list[RecoveryProduct], Meta(max_length=50)] = []
 
 
 class FloorView(Outgoing, frozen=True):
@@ -116,18 +116,18 @@ class FloorVerdict(Outgoing, frozen=True):
     metal: Metal | None
     floor_percent: Decimal
     reported_percent: Decimal | None
-    verdict: Verdict
+    verdict: FloorResult
     source: str
 
 
-class MetalView(Outgoing, frozen=True):
+class RecoveryMetalView(Outgoing, frozen=True):
     metal: Metal
     percent: Decimal
     input_kg: Decimal | None
     output_kg: Decimal | None
 
 
-class ProductView(Outgoing, frozen=True):
+class RecoveryProductView(Outgoing, frozen=True):
     product: str
     mass_kg: Decimal
 
@@ -151,8 +151,8 @@ class RecoveryBatchView(Outgoing, frozen=True):
     lost_kg: Decimal | None
     """What came in and is neither in products nor disposed of, such as water and electrolyte."""
     efficiency_percent: Decimal | None
-    metals: list[MetalView]
-    products: list[ProductView]
+    metals: list[RecoveryMetalView]
+    products: list[RecoveryProductView]
     floors: list[FloorVerdict]
     """Every floor of the day it was recycled, of each regime."""
     is_below_floor: bool | None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from leasing.balances.model import Pack, Scope, Stay, Step
+from leasing.balances.model import Pack, Road, Scope, Stay, Step
 from schemas.balances import (
     BalanceDay,
     DifferenceView,
@@ -123,17 +123,38 @@ def fate(stay: Stay) -> Fate:
 def with_transit(held: Sequence[Stay], by_records: Sequence[Stay]) -> list[Stay]:
     """The stays of the table of custody, which knows nothing of the road, split where the records
     say that the pack is on it."""
-    edges = sorted(
-        {one.from_on for one in by_records} | {one.to_on or date.max for one in by_records}
-    )
     found = []
-    for one in held:
-        inside = [edge for edge in edges if one.from_on < edge < (one.to_on or date.max)]
-        for begins, ends in zip([one.from_on, *inside], [*inside, one.to_on], strict=True):
-            told = at(by_records, begins)
-            moves = told is not None and told.in_transit and told.state == one.state
-            found.append(replace(one, from_on=begins, to_on=ends, in_transit=moves))
+    for one in split(held, edges_of(by_records)):
+        told = at(by_records, one.from_on)
+        moves = told is not None and told.in_transit and told.state == one.state
+        found.append(replace(one, in_transit=moves))
     return found
+
+
+def split(stays: Iterable[Stay], edges: Iterable[date]) -> Iterator[Stay]:
+    """The same stays, parted on some days."""
+    ordered = sorted(edges)
+    for one in stays:
+        inside = [edge for edge in ordered if one.from_on < edge < (one.to_on or date.max)]
+        for begins, ends in zip([one.from_on, *inside], [*inside, one.to_on], strict=True):
+            yield replace(one, from_on=begins, to_on=ends)
+
+
+def travelling(stays: Iterable[Stay], roads: Sequence[Road]) -> list[Stay]:
+    """Stays of a pack that goes in lots: while its lot is on the road it is in transit, if it was
+    routed."""
+    edges = {day for road in roads for day in (road.from_on, road.to_on) if day is not None}
+    return [
+        replace(one, in_transit=one.in_transit or (one.state == "routed" and on_road(one, roads)))
+        for one in split(stays, edges)
+    ]
+
+
+def on_road(stay: Stay, roads: Iterable[Road]) -> bool:
+    return any(
+        road.from_on <= stay.from_on and (road.to_on is None or stay.from_on < road.to_on)
+        for road in roads
+    )
 
 
 def edges_of(stays: Iterable[Stay]) -> set[date]:
@@ -153,15 +174,8 @@ def differences(
         told, held = at(by_records, begins), at(by_table, begins)
         if begins >= until or said(told) == said(held):
             continue
-        if (
-            last is not None
-            and last[1] == begins
-            and (said(last[2]), said(last[3]))
-            == (
-                said(told),
-                said(held),
-            )
-        ):
+        now = said(told), said(held)
+        if last is not None and last[1] == begins and (said(last[2]), said(last[3])) == now:
             last = (last[0], ends, told, held)
             continue
         if last is not None:
@@ -255,11 +269,17 @@ class Balance:
         self.more = 0
 
     def take(
-        self, pack: Pack, steps: Sequence[Step], table: Sequence[Stay], *, is_now: bool
+        self,
+        pack: Pack,
+        steps: Sequence[Step],
+        table: Sequence[Stay],
+        roads: Sequence[Road] = (),
+        *,
+        is_now: bool,
     ) -> None:
         """Add a pack. `is_now` when the period reaches today, so that the pack's own state can be
         compared too."""
-        told = replay(steps)
+        told = travelling(replay(steps), roads)
         held = with_transit(table, told)
         mine_told = [one for one in told if self.concerns(one)]
         mine_held = [one for one in held if self.concerns(one)]

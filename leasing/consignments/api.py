@@ -17,22 +17,22 @@ from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.time import civil_date
 from schemas.consignments import (
-    Cancellation,
     CarrierPermitCreate,
     CarrierPermitView,
     CarrierPermitWithdraw,
+    ConsignmentCancellation,
     ConsignmentCreate,
     ConsignmentDetail,
+    ConsignmentDispatch,
+    ConsignmentReceipt,
+    ConsignmentRefusal,
     ConsignmentState,
     ConsignmentView,
+    ConsignmentWeighIn,
     DiscrepancyExplanation,
-    Dispatch,
     NoteFormat,
-    Receipt,
-    Refusal,
     RegisterRow,
     TransportRules,
-    WeighIn,
 )
 from schemas.documents import DocumentFormat, DocumentLanguage
 
@@ -107,7 +107,11 @@ async def get_consignment(tx: Tx, consignment_id: FromPath[UUID]) -> Consignment
 
 @post("/consignments/{consignment_id:uuid}/dispatch", status_code=200, responses=when_posting(404))
 async def dispatch_consignment(
-    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[Dispatch]
+    tx: Tx,
+    caller: By,
+    now: Now,
+    consignment_id: FromPath[UUID],
+    data: JSONBody[ConsignmentDispatch],
 ) -> ConsignmentDetail:
     """A lot leaves. It may not when its carrier has no permit, its recycler is not qualified, a
     pack is not as it was when it was packed, or its mode forbids it; every reason is told."""
@@ -121,7 +125,7 @@ async def dispatch_consignment(
     responses=when_posting(404),
 )
 async def weigh_consignment(
-    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[WeighIn]
+    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[ConsignmentWeighIn]
 ) -> ConsignmentDetail:
     """What a lot weighs where it came in, as a whole or pack by pack. A recycler weighs its own."""
     return await service.weigh_in(tx, consignment_id, data, by=str(caller), now=now)
@@ -150,7 +154,7 @@ async def explain_discrepancy(
     responses=when_posting(404),
 )
 async def receive_consignment(
-    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[Receipt]
+    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[ConsignmentReceipt]
 ) -> ConsignmentDetail:
     """The outlet takes a lot: its packs are handed over, if the recycler is qualified on that day.
     A recycler receives its own."""
@@ -164,7 +168,7 @@ async def receive_consignment(
     responses=when_posting(404),
 )
 async def refuse_consignment(
-    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[Refusal]
+    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[ConsignmentRefusal]
 ) -> ConsignmentDetail:
     """The outlet takes a lot not: its packs are reserved again. A recycler refuses its own."""
     return await service.refuse(tx, consignment_id, data, by=str(caller), now=now)
@@ -176,7 +180,11 @@ async def refuse_consignment(
     responses=when_posting(404),
 )
 async def cancel_consignment(
-    tx: Tx, caller: By, now: Now, consignment_id: FromPath[UUID], data: JSONBody[Cancellation]
+    tx: Tx,
+    caller: By,
+    now: Now,
+    consignment_id: FromPath[UUID],
+    data: JSONBody[ConsignmentCancellation],
 ) -> ConsignmentDetail:
     """A lot is unpacked before it left."""
     return await service.cancel(tx, consignment_id, data, by=str(caller), now=now)

@@ -21,10 +21,10 @@ from typing import TypeVar
 
 from leasing.consignments.model import Candidate, Hindrance, NoPackingRule
 from schemas.consignments import (
-    Mode,
     ModeRuleView,
     PackingRuleView,
-    Purpose,
+    TransportMode,
+    TransportPurpose,
     WeighingRuleView,
 )
 from schemas.outlets import Hazard
@@ -37,7 +37,7 @@ DAMAGED_MARK = "DAMAGED/DEFECTIVE LITHIUM ION BATTERIES"
 PACKING: tuple[PackingRuleView, ...] = (
     PackingRuleView(
         hazard=Hazard.INTACT,
-        purpose=Purpose.RECYCLING,
+        purpose=TransportPurpose.RECYCLING,
         packing_instructions=["P909"],
         special_provision="SP 377",
         marks=["LITHIUM BATTERIES FOR RECYCLING"],
@@ -48,7 +48,7 @@ PACKING: tuple[PackingRuleView, ...] = (
     ),
     PackingRuleView(
         hazard=Hazard.INTACT,
-        purpose=Purpose.REUSE,
+        purpose=TransportPurpose.REUSE,
         packing_instructions=["P903", "LP903"],
         special_provision="SP 230",
         marks=[],
@@ -102,13 +102,13 @@ MODES: tuple[ModeRuleView, ...] = (
             source=source,
         )
         for mode, source in (
-            (Mode.ROAD, "JT/T 617; ADR"),
-            (Mode.RAIL, "RID"),
-            (Mode.SEA, "IMDG Code"),
+            (TransportMode.ROAD, "JT/T 617; ADR"),
+            (TransportMode.RAIL, "RID"),
+            (TransportMode.SEA, "IMDG Code"),
         )
     ),
     ModeRuleView(
-        mode=Mode.AIR,
+        mode=TransportMode.AIR,
         hazards=[Hazard.INTACT],
         max_soc_percent=Decimal(30),
         reading_hours=READING_HOURS,
@@ -141,7 +141,7 @@ def on_day(rules: Iterable[Rule], on: date) -> list[Rule]:
     ]
 
 
-def packing_for(hazard: Hazard, purpose: Purpose, on: date) -> PackingRuleView:
+def packing_for(hazard: Hazard, purpose: TransportPurpose, on: date) -> PackingRuleView:
     """How packs of a class are packed on a day. Raises `NoPackingRule`."""
     for rule in on_day(PACKING, on):
         if rule.hazard is hazard and rule.purpose in (None, purpose):
@@ -196,8 +196,8 @@ def is_discrepant(
 def hindrances(
     packs: Sequence[Candidate],
     hazard: Hazard,
-    purpose: Purpose,
-    mode: Mode,
+    purpose: TransportPurpose,
+    mode: TransportMode,
     approval: str | None,
     at: datetime,
     on: date,
@@ -211,7 +211,7 @@ def hindrances(
     (rule,) = rules
     if hazard not in rule.hazards:
         found.append(Hindrance("hazard_forbidden", f"{hazard} packs do not go by {mode}"))
-    if rule.waste_needs_approval and purpose is Purpose.RECYCLING and approval is None:
+    if rule.waste_needs_approval and purpose is TransportPurpose.RECYCLING and approval is None:
         message = f"waste goes by {mode} with the approval of the authorities alone"
         found.append(Hindrance("approval_missing", message))
     if rule.max_soc_percent is not None and rule.reading_hours is not None:

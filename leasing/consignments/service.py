@@ -45,20 +45,20 @@ from leasing.kit.errors import FieldError
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date, midnight
 from schemas.consignments import (
-    Cancellation,
     CarrierPermitCreate,
     CarrierPermitView,
     CarrierPermitWithdraw,
+    ConsignmentCancellation,
     ConsignmentCreate,
     ConsignmentDetail,
+    ConsignmentDispatch,
+    ConsignmentReceipt,
+    ConsignmentRefusal,
     ConsignmentState,
-    Dispatch,
+    ConsignmentWeighIn,
     PackWeight,
-    Purpose,
-    Receipt,
-    Refusal,
+    TransportPurpose,
     TransportRules,
-    WeighIn,
 )
 from schemas.end_of_life import RoutingState as Way
 from schemas.outlets import Hazard
@@ -180,7 +180,7 @@ def common_hazard(found: Sequence[Candidate]) -> Hazard:
 
 
 async def dispatch(
-    tx: Connection, consignment_id: UUID, data: Dispatch, *, by: str, now: datetime
+    tx: Connection, consignment_id: UUID, data: ConsignmentDispatch, *, by: str, now: datetime
 ) -> ConsignmentDetail:
     """A lot leaves: its mass is in transit to its outlet. Raises `NoSuchConsignment`,
     `ConsignmentInState`, and `MayNotLeave` with every reason against it."""
@@ -191,7 +191,7 @@ async def dispatch(
     permit_id = await store.permit_on(tx, data.carrier_id, data.mode, data.dispatched_on)
     against = await who_may_not(tx, lot, data, permit_id)
     instant = min(now, midnight(data.dispatched_on + timedelta(days=1)))
-    purpose, on = Purpose(lot.purpose), data.dispatched_on
+    purpose, on = TransportPurpose(lot.purpose), data.dispatched_on
     against += rules.hindrances(found, lot.hazard, purpose, data.mode, data.approval, instant, on)
     if against or permit_id is None:
         hindrances = msgspec.to_builtins(against)
@@ -206,12 +206,12 @@ async def dispatch(
         "mode": data.mode,
         "on": data.dispatched_on,
     }
-    await tell(tx, lot, "dispatched", facts, found, by=by, now=now)
+    await tell(tx, lot, "routing.dispatched", facts, found, by=by, now=now)
     return await get(tx, consignment_id)
 
 
 async def who_may_not(
-    tx: Connection, lot: Lot, data: Dispatch, permit_id: UUID | None
+    tx: Connection, lot: Lot, data: ConsignmentDispatch, permit_id: UUID | None
 ) -> list[Hindrance]:
     """What speaks against the carrier, and against the firm that it goes to."""
     against = []
@@ -228,7 +228,7 @@ async def who_may_not(
 async def tell(
     tx: Connection,
     lot: Lot,
-    what: str,
+    kind: str,
     facts: dict[str, object],
     packs: Sequence[Candidate],
     *,
@@ -236,8 +236,8 @@ async def tell(
     now: datetime,
 ) -> None:
     """Of the lot, and on the timeline of each of its packs."""
-    of_lot = Event("consignment", lot.id, f"consignment.{what}", facts)
-    of_packs = [Event("routing", one.routing_id, f"routing.{what}", facts) for one in packs]
+    of_lot = Event("consignment", lot.id, f"consignment.{kind.partition('.')[2]}", facts)
+    of_packs = [Event("routing", one.routing_id, kind, facts) for one in packs]
     await events.append(tx, [of_lot, *of_packs], actor=by, now=now)
 
 
@@ -245,7 +245,7 @@ async def tell(
 
 
 async def weigh_in(
-    tx: Connection, consignment_id: UUID, data: WeighIn, *, by: str, now: datetime
+    tx: Connection, consignment_id: UUID, data: ConsignmentWeighIn, *, by: str, now: datetime
 ) -> ConsignmentDetail:
     """What a lot weighs where it came in. Raises `NoSuchConsignment`, `ConsignmentInState`,
     `BadWeights`."""
@@ -286,7 +286,9 @@ def weights_of(given: Sequence[PackWeight], packs: dict[UUID, int]) -> dict[UUID
     return weights
 
 
-def total_weight(data: WeighIn, weights: dict[UUID, Decimal], packs: dict[UUID, int]) -> Decimal:
+def total_weight(
+    data: ConsignmentWeighIn, weights: dict[UUID, Decimal], packs: dict[UUID, int]
+) -> Decimal:
     """What the lot weighs. Raises `BadWeights` when that is not said, or said twice and apart."""
     total = sum(weights.values(), Decimal(0))
     if data.weighed_kg is None:
@@ -317,7 +319,7 @@ async def explain(
 
 
 async def receive(
-    tx: Connection, consignment_id: UUID, data: Receipt, *, by: str, now: datetime
+    tx: Connection, consignment_id: UUID, data: ConsignmentReceipt, *, by: str, now: datetime
 ) -> ConsignmentDetail:
     """The outlet takes a lot: each of its packs is handed over, if the recycler is qualified on
     that day. Raises `NoSuchConsignment`, `ConsignmentInState`, `Unexplained`, `WrongOrder`, and
@@ -358,7 +360,7 @@ def papers_of(lot: Lot, weighed_kg: Decimal | None) -> dict[str, object]:
 
 
 async def refuse(
-    tx: Connection, consignment_id: UUID, data: Refusal, *, by: str, now: datetime
+    tx: Connection, consignment_id: UUID, data: ConsignmentRefusal, *, by: str, now: datetime
 ) -> ConsignmentDetail:
     """The outlet takes a lot not: its packs are reserved again, and may be given up or go in
     another lot. Raises `NoSuchConsignment`, `ConsignmentInState`, `WrongOrder`."""
@@ -378,12 +380,12 @@ async def refuse(
             "reason": data.reason,
             "on": data.refused_on,
         }
-        await tell(tx, lot, "refused", facts, found, by=by, now=now)
+        await tell(tx, lot, "routing.refused", facts, found, by=by, now=now)
     return await get(tx, consignment_id)
 
 
 async def cancel(
-    tx: Connection, consignment_id: UUID, data: Cancellation, *, by: str, now: datetime
+    tx: Connection, consignment_id: UUID, data: ConsignmentCancellation, *, by: str, now: datetime
 ) -> ConsignmentDetail:
     """A lot is unpacked before it left. Raises `NoSuchConsignment`, `ConsignmentInState`,
     `WrongOrder`."""

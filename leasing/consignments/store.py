@@ -16,9 +16,9 @@ from schemas.consignments import (
     CarrierPermitView,
     ConsignedPackView,
     ConsignmentCreate,
+    ConsignmentDispatch,
     ConsignmentState,
     ConsignmentView,
-    Dispatch,
 )
 
 # Carriers
@@ -285,7 +285,7 @@ UPDATE consignment_pack
 async def dispatch(
     tx: Connection,
     consignment_id: UUID,
-    data: Dispatch,
+    data: ConsignmentDispatch,
     permit_id: UUID,
     found: Sequence[Candidate],
 ) -> None:

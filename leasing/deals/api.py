@@ -12,17 +12,17 @@ from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
 from schemas.deals import (
     DealCreate,
+    DealDecline,
     DealDetail,
+    DealMovementView,
+    DealReversalCreate,
+    DealSettlementCreate,
+    DealSnapshotCreate,
     DealState,
     DealView,
-    Decline,
-    DeliveryCreate,
-    MovementView,
-    ReversalCreate,
-    SettlementCreate,
-    SnapshotCreate,
-    Valuation,
-    ValuationCreate,
+    ScrapDeliveryCreate,
+    ScrapValuation,
+    ScrapValuationCreate,
 )
 
 
@@ -55,7 +55,7 @@ async def get_deal(tx: Tx, deal_id: FromPath[UUID]) -> DealDetail:
 
 @post("/deals/{deal_id:uuid}/revaluation", status_code=200, responses=when_posting(404))
 async def revalue_deal(
-    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[SnapshotCreate]
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealSnapshotCreate]
 ) -> DealDetail:
     """Price an offer anew. A deal that was accepted stays as it was priced."""
     return await service.revalue(tx, deal_id, data, by=str(caller), now=now)
@@ -79,7 +79,7 @@ async def accept_deal(tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID]) -> 
     responses=when_posting(404),
 )
 async def decline_deal(
-    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[Decline]
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealDecline]
 ) -> DealDetail:
     """An offer comes to nothing."""
     return await service.decline(tx, deal_id, data.reason, by=str(caller), now=now)
@@ -98,32 +98,32 @@ async def close_deal(tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID]) -> D
     responses=when_posting(404),
 )
 async def valuate_scrap(
-    tx: Tx, now: Now, deal_id: FromPath[UUID], data: JSONBody[ValuationCreate]
-) -> Valuation:
+    tx: Tx, now: Now, deal_id: FromPath[UUID], data: JSONBody[ScrapValuationCreate]
+) -> ScrapValuation:
     """What so much scrap would bring by a deal, step by step. Nothing of it is kept."""
     return await service.valuate(tx, deal_id, data, now=now)
 
 
 @post("/deals/{deal_id:uuid}/deliveries", responses=when_posting(404))
 async def deliver_scrap(
-    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DeliveryCreate]
-) -> MovementView:
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[ScrapDeliveryCreate]
+) -> DealMovementView:
     """Scrap went to the recycler: by itself, or as a consignment that was received."""
     return await service.deliver(tx, deal_id, data, by=str(caller), now=now)
 
 
 @post("/deals/{deal_id:uuid}/settlements", responses=when_posting(404))
 async def settle_deal(
-    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[SettlementCreate]
-) -> MovementView:
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealSettlementCreate]
+) -> DealMovementView:
     """Raw material came back, or money in place of it at the price of the deal."""
     return await service.settle(tx, deal_id, data, by=str(caller), now=now)
 
 
 @post("/deals/{deal_id:uuid}/reversals", responses=when_posting(404))
 async def reverse_movement(
-    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[ReversalCreate]
-) -> MovementView:
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealReversalCreate]
+) -> DealMovementView:
     """Take a movement back."""
     return await service.reverse(tx, deal_id, data, by=str(caller), now=now)
 
@@ -131,7 +131,7 @@ async def reverse_movement(
 @get("/deals/{deal_id:uuid}/ledger", opt={"access": RECYCLERS}, responses=when_reading(404))
 async def deal_ledger(
     tx: Tx, deal_id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
-) -> Page[MovementView]:
+) -> Page[DealMovementView]:
     """What went to and fro, in kilograms and fen, from the first on; what is open is its sum."""
     rows = await service.movements(tx, deal_id, after_id(cursor), limit + 1)
     return page_by_id(rows, limit)

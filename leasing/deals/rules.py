@@ -26,7 +26,7 @@ from fractions import Fraction
 
 from leasing.deals.model import BadDeal, Open, Owed, Term
 from leasing.kit.money import half_up
-from schemas.deals import Assay, DealMetal, Material
+from schemas.deals import DealMetal, Material, ScrapAssay
 
 MASSES = {
     "H": Decimal("1.008"),
@@ -108,7 +108,7 @@ def refuse_prices(
         raise BadDeal(f"{pointer}/prices", "other_materials", message)
 
 
-def assayed(terms: Sequence[Term], assay: Sequence[Assay]) -> dict[DealMetal, Decimal]:
+def assayed(terms: Sequence[Term], assay: Sequence[ScrapAssay]) -> dict[DealMetal, Decimal]:
     """What scrap holds, in percent: as measured, else as agreed. Raises `BadDeal`."""
     contents = {term.metal: term.content_percent for term in terms}
     measured: set[DealMetal] = set()

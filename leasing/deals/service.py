@@ -37,24 +37,24 @@ from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.ledger import service as ledger
 from schemas.deals import (
-    BalanceView,
+    DealBalanceView,
     DealCreate,
     DealDetail,
+    DealMovementKind,
+    DealMovementView,
+    DealPriceView,
+    DealReversalCreate,
+    DealSettlementCreate,
+    DealSettlementKind,
+    DealSnapshotCreate,
+    DealSnapshotView,
     DealState,
-    DeliveryCreate,
+    DealTermView,
     Material,
-    MovementKind,
-    MovementView,
-    PriceView,
-    ReversalCreate,
-    SettlementCreate,
-    SettlementKind,
-    SnapshotCreate,
-    SnapshotView,
-    TermView,
-    Valuation,
-    ValuationCreate,
-    ValuationLine,
+    ScrapDeliveryCreate,
+    ScrapValuation,
+    ScrapValuationCreate,
+    ScrapValuationLine,
 )
 
 GRAMS = Decimal(1000)
@@ -97,7 +97,7 @@ async def offer(tx: Connection, data: DealCreate, *, by: str, now: datetime) -> 
 
 
 def refuse_snapshot(
-    data: SnapshotCreate, terms: list[Term], now: datetime, pointer: str = ""
+    data: DealSnapshotCreate, terms: list[Term], now: datetime, pointer: str = ""
 ) -> None:
     refuse_future(data.quoted_on, civil_date(now), f"{pointer[1:]}/quoted_on".lstrip("/"))
     if data.expires_at <= now:
@@ -109,7 +109,7 @@ def refuse_snapshot(
 
 
 async def revalue(
-    tx: Connection, deal_id: UUID, data: SnapshotCreate, *, by: str, now: datetime
+    tx: Connection, deal_id: UUID, data: DealSnapshotCreate, *, by: str, now: datetime
 ) -> DealDetail:
     """Price an offer anew; what it was priced before is kept. Raises `NoSuchDeal`, `DealPriced`,
     `DealInState`, `BadDeal`."""
@@ -166,8 +166,8 @@ async def close(tx: Connection, deal_id: UUID, *, by: str, now: datetime) -> Dea
 
 
 async def valuate(
-    tx: Connection, deal_id: UUID, data: ValuationCreate, *, now: datetime
-) -> Valuation:
+    tx: Connection, deal_id: UUID, data: ScrapValuationCreate, *, now: datetime
+) -> ScrapValuation:
     """What so much scrap would bring by a deal; writes nothing. Raises `NoSuchDeal`, `BadDeal`."""
     await seen(tx, deal_id)
     scrap_g = some_grams(data.scrap_kg, "/scrap_kg")
@@ -175,11 +175,11 @@ async def valuate(
     contents = rules.assayed(terms, data.assay)
     found = rules.appraise(scrap_g, terms, contents, snapshot.prices)
     amount = sum(one.amount for one in found)
-    return Valuation(
+    return ScrapValuation(
         deal_id=deal_id,
         scrap_kg=kilograms(scrap_g),
         lines=[
-            ValuationLine(
+            ScrapValuationLine(
                 metal=one.term.metal,
                 content_percent=contents[one.term.metal],
                 contained_kg=kilograms(one.contained_g),
@@ -212,8 +212,8 @@ def some_grams(given: str, pointer: str) -> int:
 
 
 async def deliver(
-    tx: Connection, deal_id: UUID, data: DeliveryCreate, *, by: str, now: datetime
-) -> MovementView:
+    tx: Connection, deal_id: UUID, data: ScrapDeliveryCreate, *, by: str, now: datetime
+) -> DealMovementView:
     """Scrap went to the recycler, which owes material for it. Raises `NoSuchDeal`, `DealInState`,
     `NotDelivered`, `BadDeal`, `OverLimit`."""
     refuse_future(data.delivered_on, civil_date(now), "delivered_on")
@@ -230,7 +230,7 @@ async def deliver(
     movement_id = await store.insert_movement(
         tx,
         deal_id,
-        MovementKind.SCRAP,
+        DealMovementKind.SCRAP,
         data.delivered_on,
         entries,
         document=data.document,
@@ -240,11 +240,11 @@ async def deliver(
         assay=contents,
         consignment_id=data.consignment_id,
     )
-    await post(tx, deal, MovementKind.SCRAP, movement_id, data.delivered_on, entries)
+    await post(tx, deal, DealMovementKind.SCRAP, movement_id, data.delivered_on, entries)
     return await told(tx, deal, movement_id, "scrap_delivered", by=by, now=now)
 
 
-async def scrap_of(tx: Connection, deal: Deal, data: DeliveryCreate) -> int:
+async def scrap_of(tx: Connection, deal: Deal, data: ScrapDeliveryCreate) -> int:
     """Grams that were delivered: of a consignment what it weighed in."""
     if (data.scrap_kg is None) == (data.consignment_id is None):
         raise BadDeal("/scrap_kg", "one_of_two", "give a mass or a consignment, not both")
@@ -258,8 +258,8 @@ async def scrap_of(tx: Connection, deal: Deal, data: DeliveryCreate) -> int:
 
 
 async def settle(
-    tx: Connection, deal_id: UUID, data: SettlementCreate, *, by: str, now: datetime
-) -> MovementView:
+    tx: Connection, deal_id: UUID, data: DealSettlementCreate, *, by: str, now: datetime
+) -> DealMovementView:
     """Material came back, or money in place of it at the price of the deal. Raises `NoSuchDeal`,
     `DealInState`, `BadDeal`, `OverLimit`; money may not come for more than is owed."""
     refuse_future(data.settled_on, civil_date(now), "settled_on")
@@ -270,12 +270,12 @@ async def settle(
     if data.material not in open_:
         raise BadDeal("/material", "not_counted", "the deal does not give this material")
     of_it = open_[data.material]
-    if data.kind is SettlementKind.MONEY and settled_g > of_it.grams:
+    if data.kind is DealSettlementKind.MONEY and settled_g > of_it.grams:
         left = kilograms(of_it.grams)
         raise OverLimit(f"{left} kg of {data.material} are owed", kg=str(left))
     snapshot = await store.snapshot(tx, deal_id)
     moved = rules.moved(of_it, -settled_g, snapshot.prices[data.material])
-    kind = MovementKind(data.kind)
+    kind = DealMovementKind(data.kind)
     entries = {data.material: moved}
     movement_id = await store.insert_movement(
         tx, deal_id, kind, data.settled_on, entries, document=data.document, by=by, now=now
@@ -285,8 +285,8 @@ async def settle(
 
 
 async def reverse(
-    tx: Connection, deal_id: UUID, data: ReversalCreate, *, by: str, now: datetime
-) -> MovementView:
+    tx: Connection, deal_id: UUID, data: DealReversalCreate, *, by: str, now: datetime
+) -> DealMovementView:
     """Take a movement back by its mirror image. Raises `NoSuchDeal`, `DealInState`,
     `NoSuchMovement`, `NotReversible`, `ReversedAlready`, `OverLimit`."""
     refuse_future(data.reversed_on, civil_date(now), "reversed_on")
@@ -295,8 +295,8 @@ async def reverse(
     found = await store.get_movement(tx, deal_id, data.movement_id)
     if found is None:
         raise NoSuchMovement(f"there is no movement {data.movement_id}")
-    kind = MovementKind(found["kind"])
-    if kind is MovementKind.REVERSAL:
+    kind = DealMovementKind(found["kind"])
+    if kind is DealMovementKind.REVERSAL:
         raise NotReversible
     entries = {
         material: Open(-one.grams, -one.amount)
@@ -305,7 +305,7 @@ async def reverse(
     movement_id = await store.insert_movement(
         tx,
         deal_id,
-        MovementKind.REVERSAL,
+        DealMovementKind.REVERSAL,
         data.reversed_on,
         entries,
         document=data.reason,
@@ -318,9 +318,9 @@ async def reverse(
 
 
 AGAINST = {
-    MovementKind.SCRAP: "revenue_scrap",
-    MovementKind.MATERIAL: "raw_material",
-    MovementKind.MONEY: "cash",
+    DealMovementKind.SCRAP: "revenue_scrap",
+    DealMovementKind.MATERIAL: "raw_material",
+    DealMovementKind.MONEY: "cash",
 }
 """What stands against that which is owed for scrap."""
 
@@ -328,7 +328,7 @@ AGAINST = {
 async def post(
     tx: Connection,
     deal: Deal,
-    kind: MovementKind,
+    kind: DealMovementKind,
     movement_id: UUID,
     on: date,
     entries: Mapping[Material, Open],
@@ -351,7 +351,7 @@ async def post(
 
 async def told(
     tx: Connection, deal: Deal, movement_id: UUID, what: str, *, by: str, now: datetime
-) -> MovementView:
+) -> DealMovementView:
     row = await store.get_movement(tx, deal.id, movement_id)
     assert row is not None
     facts: dict[str, object] = {
@@ -373,8 +373,8 @@ async def tell(
 # Reading
 
 
-def movement(row: Record) -> MovementView:
-    return convert(row, MovementView)
+def movement(row: Record) -> DealMovementView:
+    return convert(row, DealMovementView)
 
 
 async def seen(tx: Connection, deal_id: UUID) -> Record:
@@ -408,7 +408,7 @@ async def get(tx: Connection, deal_id: UUID) -> DealDetail:
     row = await seen(tx, deal_id)
     snapshot = await store.newest_snapshot(tx, deal_id)
     terms = [
-        TermView(
+        DealTermView(
             metal=term.metal,
             material=term.material,
             content_percent=term.content_percent,
@@ -419,22 +419,24 @@ async def get(tx: Connection, deal_id: UUID) -> DealDetail:
         for term in await store.terms(tx, deal_id)
     ]
     prices = [
-        PriceView(material=Material(material), amount_per_tonne=price)
+        DealPriceView(material=Material(material), amount_per_tonne=price)
         for material, price in sorted(snapshot["prices"].items())
     ]
     balances = [
-        BalanceView(material=material, kg=kilograms(of.grams), amount=of.amount)
+        DealBalanceView(material=material, kg=kilograms(of.grams), amount=of.amount)
         for material, of in (await store.balances(tx, deal_id)).items()
     ]
     more = {
         "terms": terms,
-        "snapshot": convert({**snapshot, "prices": prices}, SnapshotView),
+        "snapshot": convert({**snapshot, "prices": prices}, DealSnapshotView),
         "balances": balances,
     }
     return convert({**row, **more}, DealDetail)
 
 
-async def movements(tx: Connection, deal_id: UUID, after: UUID, limit: int) -> list[MovementView]:
+async def movements(
+    tx: Connection, deal_id: UUID, after: UUID, limit: int
+) -> list[DealMovementView]:
     """The ledger of a deal, from the first entry on. Raises `NoSuchDeal`."""
     await seen(tx, deal_id)
-    return convert_all(await store.movements_after(tx, deal_id, after, limit), MovementView)
+    return convert_all(await store.movements_after(tx, deal_id, after, limit), DealMovementView)

@@ -13,11 +13,11 @@ from leasing.kit.rows import convert, convert_all
 from schemas.deals import (
     DealCreate,
     DealMetal,
+    DealMovementKind,
+    DealSnapshotCreate,
     DealState,
     DealView,
     Material,
-    MovementKind,
-    SnapshotCreate,
 )
 
 INSERT = """
@@ -69,7 +69,7 @@ SELECT $1, material, amount_per_tonne
 
 
 async def insert_snapshot(
-    tx: Connection, deal_id: UUID, data: SnapshotCreate, by: str, now: datetime
+    tx: Connection, deal_id: UUID, data: DealSnapshotCreate, by: str, now: datetime
 ) -> None:
     snapshot_id: UUID = await tx.fetchval(
         INSERT_SNAPSHOT, deal_id, data.source, data.quoted_on, data.expires_at, by, now
@@ -241,7 +241,7 @@ SELECT $1, $2, material, grams, amount
 async def insert_movement(
     tx: Connection,
     deal_id: UUID,
-    kind: MovementKind,
+    kind: DealMovementKind,
     on: date,
     entries: Mapping[Material, Open],
     *,

@@ -43,6 +43,10 @@ AGAINST: dict[Against, tuple[str, str]] = {
     Against.VALUE: ("may take it, and brings less", "可接收,但净收益较低"),
     Against.HELD: ("may take it, and waiting is worth more", "可接收,但暂存更有利"),
     Against.NO_OFFER: ("offers nothing for it", "未报价"),
+    Against.TRANSPORT_CHECK: (
+        "the pack failed its transport check, and was not treated",
+        "电池未通过运输前检查且未处理",
+    ),
     Against.CLOSED: ("is closed by the hand-over", "网点在交付日前已关闭"),
 }
 """Every code in English and Chinese."""

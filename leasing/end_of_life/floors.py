@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from schemas.recovery import FloorVerdict, FloorView, Metal, Regime, Verdict
+from schemas.recovery import FloorResult, FloorVerdict, FloorView, Metal, Regime
 
 CONDITIONS_2019 = "MIIT 2019 No. 59, industry conditions, 2019 edition"
 CONDITIONS_2024 = "MIIT 2024 No. 42, industry conditions, 2024 edition"
@@ -94,9 +94,9 @@ def judge(
     for floor in floors_on(on):
         reported = efficiency_percent if floor.metal is None else rates.get(floor.metal)
         if reported is None:
-            verdict = Verdict.NOT_REPORTED
+            verdict = FloorResult.NOT_REPORTED
         else:
-            verdict = Verdict.BELOW if reported < floor.percent else Verdict.MET
+            verdict = FloorResult.BELOW if reported < floor.percent else FloorResult.MET
         verdicts.append(
             FloorVerdict(
                 regime=floor.regime,
@@ -111,7 +111,7 @@ def judge(
 
 
 def is_below(verdicts: Iterable[FloorVerdict], regime: Regime) -> bool:
-    return any(one.regime is regime and one.verdict is Verdict.BELOW for one in verdicts)
+    return any(one.regime is regime and one.verdict is FloorResult.BELOW for one in verdicts)
 
 
 def percent_of_mass(part_kg: Decimal, whole_kg: Decimal) -> Decimal:

@@ -12,9 +12,9 @@ from leasing.batteries.codes import Chemistry
 from leasing.db.pool import Connection
 from leasing.end_of_life.choosing import per_kg
 from leasing.end_of_life.snapshot import (
+    ALLOWED,
     CHEMISTRIES,
     DISPOSITIONS,
-    RECYCLE,
     UNPRICED_HOLD,
     Day,
 )
@@ -38,18 +38,22 @@ class Load(msgspec.Struct, frozen=True):
     longitude: float
     latitude: float
     adcode: str
+    decision: str
+    unfit: bool
+    """It failed its transport check, and nothing was done about it so far."""
 
 
 WAITING = """
 SELECT pack.id AS pack_id, decided.id AS disposition_id, decided.decided_on, pack.chemistry,
-       decided.hazard, pack.mass_kg, site.longitude, site.latitude, site.adcode
+       decided.hazard, pack.mass_kg, site.longitude, site.latitude, site.adcode, decided.decision,
+       failed_transport_check(pack.id) IS NOT NULL AS unfit
   FROM pack
   JOIN LATERAL (
-         SELECT disposition.id, disposition.decided_on, inspection.hazard
+         SELECT disposition.id, disposition.decided_on, disposition.decision, inspection.hazard
            FROM disposition
            JOIN inspection ON inspection.id = disposition.inspection_id
           WHERE disposition.pack_id = pack.id
-            AND disposition.decision = 'recycle'
+            AND disposition.decision IN ('dismantle', 'recycle')
           ORDER BY disposition.decided_on DESC, disposition.id DESC
           LIMIT 1) AS decided ON true
   JOIN LATERAL (
@@ -143,7 +147,7 @@ def key(day: Day, load: Load) -> tuple[int, ...]:
         round(1e5 * load.latitude),
         CHEMISTRIES.index(Chemistry(load.chemistry)),
         day.hazard(load.hazard, load.adcode),
-        RECYCLE,
+        ALLOWED[load.decision],
         load.mass_kg,
     )
 

@@ -19,6 +19,7 @@ from leasing.end_of_life.snapshot import Day
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.time import civil_date, midnight
+from leasing.routing.model import Against
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.packs import PackState
@@ -112,16 +113,20 @@ async def send(
     rerouting_id: UUID | None = None,
 ) -> Sent:
     """Reserve room for condemned packs that the caller has locked, at the outlets thought of for
-    them; packs without one are looked after as if theirs had refused. `why` goes into each
+    them; packs without one are looked after as if theirs had refused. Packs that failed their
+    transport check go nowhere. `why` goes into each
     explanation."""
+    unfit = {place for place, load in enumerate(loads) if load.unfit}
+    outlets = {place: one for place, one in outlets.items() if place not in unfit}
     room = await lock_outlets(tx, day, {day.known.ids[one] for one in outlets.values()})
     fitting = fits(day, loads, outlets, room)
     await reserve_many(tx, day, loads, fitting)
     late = sorted(
-        (place for place in range(len(loads)) if place not in fitting),
+        (place for place in range(len(loads)) if place not in fitting and place not in unfit),
         key=lambda place: (-loads[place].mass_kg, loads[place].pack_id),
     )
-    refused: dict[int, dict[str, int]] = {}
+    everywhere = {Against.TRANSPORT_CHECK.name: len(day.known.ids)}
+    refused = dict.fromkeys(unfit, everywhere)
     elsewhere = set()
     for place in late:
         found = await next_best(tx, day, loads[place])

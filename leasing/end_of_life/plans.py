@@ -94,8 +94,8 @@ class Asked:
 
     day: Day
     problem: Problem
-    held: list[Load]
-    """Beyond the room there is."""
+    held: list[tuple[Load, Against]]
+    """Not fit to travel, or beyond the room there is."""
     kept: list[tuple[Load, int, str]]
     """Locked by staff: with the outlet, and by whom."""
     as_of: date
@@ -110,7 +110,8 @@ class Asked:
             self.as_of.toordinal(),
             self.day.day.toordinal(),
             ids_digest([load.pack_id for load in self.problem.loads]),
-            ids_digest([load.pack_id for load in self.held]),
+            ids_digest([load.pack_id for load, _ in self.held]),
+            snapshot.whole(code for _, code in self.held),
             ids_digest([load.pack_id for load, _, _ in self.kept]),
             ids_digest([self.day.known.ids[outlet] for _, outlet, _ in self.kept]),
             ids_digest(self.day.known.ids),
@@ -129,7 +130,11 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
     chosen = {row["pack_id"]: row for row in await plan_store.locked(tx)}
     kept: list[tuple[Load, int, str]] = []
     others = []
+    held: list[tuple[Load, Against]] = []
     for load in everything:
+        if load.unfit:
+            held.append((load, Against.TRANSPORT_CHECK))
+            continue
         row = chosen.get(load.pack_id)
         outlet = known.place.get(row["outlet_id"]) if row is not None else None
         if row is not None and outlet is not None and may(day, load, outlet):
@@ -137,7 +142,8 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
             kept.append((load, outlet, row["locked_by"]))
         else:
             others.append(load)
-    fitting, held = loads.without_excess(day, others)
+    fitting, excess = loads.without_excess(day, others)
+    held += [(load, Against.SPACE) for load in excess]
     prices = np.minimum(day.prices, PRICE_OF_NO_ROOM - 1)
     return Asked(day, loads.problem(day, fitting), held, kept, as_of, prices)
 
@@ -193,8 +199,7 @@ def items_of(found: Asked, solved: Solved) -> list[tuple[object, ...]]:
             if kind not in reasons:
                 reasons[kind] = why_held(day, load)
             rows.append(item(load, "held", None, None, reasons[kind], None))
-    excess = Against.SPACE.name
-    rows += [item(load, "held", None, None, excess, None) for load in found.held]
+    rows += [item(load, "held", None, None, code.name, None) for load, code in found.held]
     return rows
 
 

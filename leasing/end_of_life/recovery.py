@@ -35,11 +35,11 @@ from schemas.packs import PackState
 from schemas.recovery import (
     BatchState,
     Metal,
-    MetalView,
-    ProductView,
     RecoveryBatchCreate,
     RecoveryBatchView,
     RecoveryCertificateCreate,
+    RecoveryMetalView,
+    RecoveryProductView,
     Regime,
 )
 
@@ -301,14 +301,16 @@ async def views(tx: Connection, rows: Sequence[Record]) -> list[RecoveryBatchVie
     return [
         view(
             row,
-            [convert(rate, MetalView) for rate in rates if rate["batch_id"] == row["id"]],
-            [convert(one, ProductView) for one in products if one["batch_id"] == row["id"]],
+            [convert(rate, RecoveryMetalView) for rate in rates if rate["batch_id"] == row["id"]],
+            [convert(one, RecoveryProductView) for one in products if one["batch_id"] == row["id"]],
         )
         for row in rows
     ]
 
 
-def view(row: Record, metals: list[MetalView], products: list[ProductView]) -> RecoveryBatchView:
+def view(
+    row: Record, metals: list[RecoveryMetalView], products: list[RecoveryProductView]
+) -> RecoveryBatchView:
     judged = []
     if row["recycled_on"] is not None:
         rates = {one.metal: one.percent for one in metals}

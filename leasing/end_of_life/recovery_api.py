@@ -22,16 +22,16 @@ from schemas.recovery import (
 )
 
 
-class Floors(msgspec.Struct, frozen=True):
+class RecoveryFloors(msgspec.Struct, frozen=True):
     on: date
     floors: list[FloorView]
 
 
 @get("/recovery-floors", opt={"access": RECYCLERS}, responses=when_reading())
-async def list_floors(now: Now, on: FromQuery[date | None] = None) -> Floors:
+async def list_floors(now: Now, on: FromQuery[date | None] = None) -> RecoveryFloors:
     """The least that is to be recovered on a day, by regime, with sources."""
     day = on or civil_date(now)
-    return Floors(day, floors.floors_on(day))
+    return RecoveryFloors(day, floors.floors_on(day))
 
 
 @post("/recovery-batches", opt={"access": WITH_RECYCLERS}, responses=when_posting(404))

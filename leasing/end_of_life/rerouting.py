@@ -39,6 +39,7 @@ AT_ONCE = 5_000
 SECONDS = 25.0
 """A transaction may not idle for a minute."""
 
+# A pack in a lot goes with its lot: when that is cancelled or refused, the pack is found here.
 HIT = """
 SELECT routing.id, routing.pack_id, routing.outlet_id, routing.recycler_id, routing.mass_kg,
        greatest(routing.hand_over_on, $1) AS hand_over_on, outlet.adcode,
@@ -54,6 +55,13 @@ SELECT routing.id, routing.pack_id, routing.outlet_id, routing.recycler_id, rout
              WHERE qualification.party_id = routing.recycler_id
                AND qualification.kind = needed.kind
                AND qualification.valid @> greatest(routing.hand_over_on, $1))))
+   AND NOT EXISTS (
+         SELECT
+           FROM consignment_pack
+           JOIN consignment ON consignment.id = consignment_id
+          WHERE consignment_pack.routing_id = routing.id
+            AND NOT is_let_go
+            AND consignment.state IN ('packed', 'dispatched', 'weighed_in'))
  ORDER BY routing.id
    FOR UPDATE OF routing
 """

@@ -34,7 +34,7 @@ from leasing.end_of_life.model import (
     RoutingState,
 )
 from leasing.end_of_life.reserving import REQUIRED
-from leasing.end_of_life.snapshot import RECYCLE, Day, Known
+from leasing.end_of_life.snapshot import ALLOWED, Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
@@ -127,7 +127,7 @@ def asked_of(day: Day, pack: Pack, place: Record) -> Question:
         adcode=place["adcode"],
         chemistry=pack.chemistry,
         hazard=place["hazard"],
-        dispositions=RECYCLE,
+        dispositions=ALLOWED[place["decision"]],
         mass_kg=pack.mass_kg,
     )
 
@@ -147,7 +147,7 @@ async def route_options(
         adcode=row["adcode"],
         chemistry=row["chemistry"],
         hazard=row["hazard"],
-        dispositions=RECYCLE,
+        dispositions=ALLOWED[row["decision"]],
         mass_kg=row["mass_kg"],
     )
     judged = await reserving.judge(tx, day, asked)

@@ -48,6 +48,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CHEMISTRIES = tuple(Chemistry)
 DISPOSITIONS = ("repair", "dismantle", "recycle")
 RECYCLE = 1 << DISPOSITIONS.index("recycle")
+DISMANTLE = 1 << DISPOSITIONS.index("dismantle")
+ALLOWED = {"recycle": RECYCLE, "dismantle": DISMANTLE | RECYCLE}
+"""What may be offered for a pack by what was decided: what is to be dismantled may be recycled."""
 
 NEVER_HELD = -(2**30)
 """What waiting is worth when a pack is to go in any case, 0.0001 CNY/kg."""
@@ -81,6 +84,8 @@ class Waits(Protocol):
     def hazard(self) -> str: ...
     @property
     def mass_kg(self) -> int: ...
+    @property
+    def decision(self) -> str: ...
 
 
 class Paper(msgspec.Struct, frozen=True):
@@ -209,14 +214,14 @@ class Day:
         )
 
     def question_of(self, load: "Waits") -> Question:
-        """The question for a pack that may be recycled."""
+        """The question for a pack that was condemned."""
         return self.question(
             longitude=load.longitude,
             latitude=load.latitude,
             adcode=load.adcode,
             chemistry=load.chemistry,
             hazard=load.hazard,
-            dispositions=RECYCLE,
+            dispositions=ALLOWED[load.decision],
             mass_kg=load.mass_kg,
         )
 

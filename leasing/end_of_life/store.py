@@ -11,8 +11,8 @@ from leasing.kit.rows import convert
 
 # A pack waits where it stood last: the site of its newest return.
 CONDEMNED = """
-SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.longitude,
-       site.latitude, pack.chemistry, pack.mass_kg
+SELECT disposition.id AS disposition_id, disposition.decision, inspection.hazard, site.adcode,
+       site.longitude, site.latitude, pack.chemistry, pack.mass_kg
   FROM disposition
   JOIN pack ON pack.id = disposition.pack_id
   JOIN inspection ON inspection.id = disposition.inspection_id

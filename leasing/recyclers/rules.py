@@ -97,19 +97,15 @@ def step(
         document=document,
         document_sha256=document_sha256,
         listed_on=listed_on,
-        ends_on=end_of(current, state, on),
+        ends_on=end_of(state, on),
     )
 
 
-def end_of(current: Step | None, state: State, on: date) -> date | None:
-    """The day on which a state ends by itself. A bar is never shortened by another."""
+def end_of(state: State, on: date) -> date | None:
+    """The day on which a state that began on a day ends by itself."""
     if state is State.RECTIFYING:
         return add_months(on, RECTIFYING_MONTHS)
-    if state is State.WITHDRAWN:
-        bar = add_months(on, BAR_MONTHS)
-        before = current.ends_on if current and current.state is State.WITHDRAWN else None
-        return max(bar, before) if before else bar
-    return None
+    return add_months(on, BAR_MONTHS) if state is State.WITHDRAWN else None
 
 
 # --- What the passing of days brings ------------------------------------------------------------

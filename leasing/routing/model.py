@@ -49,6 +49,7 @@ class Against(IntEnum):
     HELD = 12
     NO_OFFER = 13
     CLOSED = 14
+    TRANSPORT_CHECK = 15
 
 
 class BadInstance(Invalid):

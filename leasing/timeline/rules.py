@@ -220,6 +220,27 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "attachment.removed": ("An attachment was removed", "移除附件"),
     "tags.changed": ("Tags were changed", "修改标签"),
     "custom_fields.changed": ("Custom fields were changed", "修改自定义字段"),
+    "market.need_entered": (
+        "A site's need of {energy_wh} Wh was entered",
+        "登记站址需求 {energy_wh} Wh",
+    ),
+    "market.need_changed": ("The need was changed", "变更站址需求"),
+    "market.pack_offered": (
+        "The pack was put on offer from {from_on} on",
+        "电池组自 {from_on} 起可供匹配",
+    ),
+    "market.offer_withdrawn": ("The offer of the pack was withdrawn", "撤回电池组供给"),
+    "market.planned": (
+        "Needs were matched with packs: {served} of {needs} served",
+        "供需匹配完成:{needs} 项需求中满足 {served} 项",
+    ),
+    "market.matched": ("{packs} packs were reserved for the need", "为该需求预留 {packs} 组电池"),
+    "market.declined": ("A proposal was declined: {reason}", "匹配方案被拒绝:{reason}"),
+    "market.expired": ("A proposal expired", "匹配方案过期"),
+    "market.fell_through": (
+        "A match fell through: its lines were given up",
+        "匹配失效:租赁明细已取消",
+    ),
 }
 """Every kind of event that is about a contract, a site or a pack."""
 

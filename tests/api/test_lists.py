@@ -64,12 +64,20 @@ LISTS = [
     "/v1/custom-fields",
     "/v1/disputes",
     "/v1/einvoices",
+    "/v1/obligations",
+    "/v1/obligation-rules",
+    "/v1/submissions",
+    f"/v1/packs/{UUID(int=1)}/obligations",
     "/v1/red-letters",
     "/v1/price-plans",
     "/v1/meter-readings",
     "/v1/outages",
     "/v1/site-tenancies",
     "/v1/price-indexes",
+    "/v1/market-needs",
+    "/v1/market-offers",
+    "/v1/market-runs",
+    "/v1/market-proposals",
     "/v1/autonomy",
     "/v1/silent-packs",
     "/v1/unmatched-sources",
@@ -105,6 +113,7 @@ OURS = {
     "/v1/trace-heads": ["2026-01-01"],
     "/readings": [AN_INSTANT],
     "/v1/autonomy": [7, AN_ID],
+    "/v1/obligations": ["2026-01-01", AN_ID],
     "/sessions": [AN_INSTANT],
     "/reading-flags": [AN_INSTANT, "stuck", "soc_percent"],
     "/v1/unmatched-sources": ["device", "FSU-7", 1],
@@ -171,6 +180,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
             below = {f"/v1/{kind}s/{{{kind}_id}}" for kind in ("pack", "site", "contract")}
             assert documented - concrete == {
                 "/v1/contracts/{contract_id}/deposit-movements",
+                # This asks for days.
+                "/v1/obligations/counts",
                 "/v1/billing-runs/{run_id}/contracts",
                 "/v1/billing-runs/{run_id}/held-lines",
                 "/v1/invoices/{invoice_id}/lines",
@@ -187,6 +198,8 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 "/v1/deals/{deal_id}/ledger",
                 "/v1/outlets/{outlet_id}/register",
                 "/v1/routing-plans/{plan_id}/items",
+                "/v1/market-runs/{run_id}/bins",
+                "/v1/market-runs/{run_id}/unserved",
             }
             assert concrete <= documented
             for path in LISTS:

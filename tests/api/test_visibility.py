@@ -56,6 +56,13 @@ OFFERED = {
 """What an outsider may post. A customer disputes lines of its own invoices, and previews its next;
 a recycler weighs and takes what comes to it, certifies what it recovered, and agrees to its
 deals."""
+PUBLIC = {"prefecture", "clock", "price_index", "obligation_rule", "working_day"}
+OFFERED = re.compile(
+    r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
+)
+"""What a customer may post: it disputes lines of its own invoices, and previews its next."""
+OFFERED_TO_RECYCLERS = re.compile(r"/v1/obligations/.*/report")
+"""A recycler notes that it reported."""
 
 
 @pytest.mark.parametrize("role", DbRole)
@@ -134,6 +141,9 @@ def test_a_party_without_anything_sees_nothing_of_a_full_database(database):
                 found = await visible_rows(db, Actor(role, uuid4()))
                 assert found.pop("prefecture") > 300
                 assert found.pop("clock") == 1
+                # What the law says is shown to whom it binds.
+                law = {found.pop(name, 0) > 0 for name in ("obligation_rule", "working_day")}
+                assert law == {role is DbRole.RECYCLER}
                 assert len(found) > 4
                 assert set(found.values()) == {0}, found
             everything = await visible_rows(db, Actor(DbRole.AUDITOR))
@@ -310,6 +320,8 @@ def test_an_outsider_writes_nothing(database, role):
                             method.upper(), asked, json={"reason": "why"}, headers=headers
                         )
                         may = OFFERED[role].fullmatch(asked)
+                        offered = OFFERED if role is Role.CUSTOMER else OFFERED_TO_RECYCLERS
+                        may = offered.fullmatch(asked)
                         # Of what is not its own it finds nothing.
                         refused = (404, 400) if may else (403,)
                         assert answer.status_code in refused, (method, path)

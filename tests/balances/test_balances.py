@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobs import cli
 from leasing.access.model import Role
 from leasing.balances import rules
-from leasing.balances.model import Pack, Scope, Stay, Step
+from leasing.balances.model import Pack, Road, Scope, Stay, Step
 from leasing.db.pool import Database, connect
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
@@ -26,6 +26,7 @@ from schemas.balances import Fate
 from schemas.packs import PackState
 from tests import build
 from tests.build import Json, World
+from tests.consignments import lots
 from tests.passports.states import every_state
 
 FIRST = date(2026, 1, 1)
@@ -97,15 +98,21 @@ SCOPES = st.sampled_from(
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(
-    histories=HISTORIES, scope=SCOPES, begins=st.integers(0, DAYS - 2), length=st.integers(1, 60)
+    histories=HISTORIES,
+    scope=SCOPES,
+    begins=st.integers(0, DAYS - 2),
+    length=st.integers(1, 60),
+    road=st.tuples(st.integers(0, DAYS), st.none() | st.integers(0, 20)),
 )
-def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins, length):
+def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins, length, road):
+    left = FIRST + timedelta(days=road[0])
+    roads = [Road(left, None if road[1] is None else left + timedelta(days=road[1]))]
     from_on = FIRST + timedelta(days=begins)
     to_on = min(from_on + timedelta(days=length), LAST)
     balance = rules.Balance(scope, from_on, to_on, listed=100)
     for number, (acquired, steps) in enumerate(histories):
         told = history(acquired, steps)
-        balance.take(pack_of(number, told), told, custody_of(told), is_now=True)
+        balance.take(pack_of(number, told), told, custody_of(told), roads, is_now=True)
     made = balance.result()
     assert made.differences == []
     assert made.balances
@@ -213,6 +220,27 @@ def test_a_pack_on_the_road_is_in_transit_until_it_arrives():
         assert made.differences == []
 
 
+def test_a_pack_in_a_lot_is_in_transit_while_the_lot_is_on_the_road():
+    left, came = FIRST + timedelta(days=9), FIRST + timedelta(days=12)
+    told = [
+        Step("pack.acquired", FIRST),
+        Step("waste.declared", FIRST + timedelta(days=5)),
+        Step("route.chosen", FIRST + timedelta(days=6), FIRM, OUTLET),
+    ]
+    pack = Pack(uuid4(), "P", 46, 5120, "routed", None)
+    for to_on, expected in (
+        (left, Fate.STORED),
+        (left + timedelta(days=1), Fate.IN_TRANSIT),
+        (came, Fate.IN_TRANSIT),
+        (came + timedelta(days=1), Fate.STORED),
+    ):
+        balance = rules.Balance(Scope(), FIRST, to_on, listed=10)
+        balance.take(pack, told, custody_of(told), [Road(left, came)], is_now=False)
+        made = balance.result()
+        assert made.by_fate[expected].packs == 1, (to_on, made.by_fate)
+        assert made.balances
+
+
 # --- On the database ----------------------------------------------------------------------------
 
 PERIOD = {"from_on": "2025-01-01", "to_on": "2026-06-16"}
@@ -263,6 +291,29 @@ def test_packs_of_every_state_balance_for_parties_places_and_outlets(database):
                 assert placed["retired"]["packs"] == packs
             early = await balance_of(world, to_on="2026-01-12")
             assert packs_by_fate(early) | {"reused": 9, "stored": 1} == packs_by_fate(early)
+
+    database(scenario)
+
+
+def test_a_lot_on_the_road_is_in_transit_until_it_is_weighed_in(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            routings, _, _ = await lots.ways(world, 2)
+            lot = await lots.pack_lot(world, routings)
+            assert packs_by_fate(await balance_of(world))["in_transit"] == 0
+            await lots.send(world, lot)
+            sent = await balance_of(world)
+            assert sent["balances"], sent["differences"]
+            assert packs_by_fate(sent)["in_transit"] == 2
+            assert sent["by_fate"]["in_transit"]["kg"] == 92
+            regulator = await world.login(Role.REGULATOR)
+            assert await regulator.get("/v1/mass-balance", **PERIOD) == sent
+            await world.set_clock(date(2026, 6, 16))
+            weight = {"weighed_on": "2026-06-16", "weighed_kg": "92"}
+            await world.staff.post(f"/v1/consignments/{lot['id']}/weigh-in", weight)
+            here = await balance_of(world, to_on="2026-06-17")
+            assert packs_by_fate(here) | {"in_transit": 0, "stored": 2} == packs_by_fate(here)
+            assert await balance_of(world) == sent  # yesterday stays what it was
 
     database(scenario)
 

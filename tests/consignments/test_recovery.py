@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from leasing.end_of_life import floors
-from schemas.recovery import Metal, Regime, Verdict
+from schemas.recovery import FloorResult, Metal, Regime
 from tests import build
 from tests.build import Json, World
 from tests.consignments import lots
@@ -239,5 +239,5 @@ def test_a_pack_is_in_one_batch_of_its_own_recycler_and_a_certificate_stays(data
 
 def test_a_metal_that_nobody_reported_is_neither_met_nor_below():
     judged = floors.judge({}, None, date(2032, 1, 1))
-    assert {one.verdict for one in judged} == {Verdict.NOT_REPORTED}
+    assert {one.verdict for one in judged} == {FloorResult.NOT_REPORTED}
     assert not any(floors.is_below(judged, regime) for regime in Regime)

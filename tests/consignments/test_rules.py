@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leasing.consignments import rules
 from leasing.consignments.model import Candidate, NoPackingRule
-from schemas.consignments import Mode, Purpose
+from schemas.consignments import TransportMode, TransportPurpose
 from schemas.outlets import Hazard
 
 ON = date(2026, 6, 15)
@@ -42,8 +42,8 @@ def pack(
 def against(
     *packs: Candidate,
     hazard: Hazard = Hazard.INTACT,
-    purpose: Purpose = Purpose.REUSE,
-    mode: Mode = Mode.ROAD,
+    purpose: TransportPurpose = TransportPurpose.REUSE,
+    mode: TransportMode = TransportMode.ROAD,
     approval: str | None = None,
     on: date = ON,
 ) -> dict[str, list[int]]:
@@ -63,7 +63,7 @@ def against(
     ],
 )
 def test_packing_follows_hazard_and_purpose(hazard, purpose, instructions, provision):
-    rule = rules.packing_for(Hazard(hazard), Purpose(purpose), ON)
+    rule = rules.packing_for(Hazard(hazard), TransportPurpose(purpose), ON)
     assert rule.packing_instructions == instructions
     assert rule.special_provision == provision
     assert rule.source
@@ -71,21 +71,21 @@ def test_packing_follows_hazard_and_purpose(hazard, purpose, instructions, provi
 
 def test_a_day_before_the_rules_has_none():
     with pytest.raises(NoPackingRule):
-        rules.packing_for(Hazard.INTACT, Purpose.RECYCLING, date(2018, 12, 31))
+        rules.packing_for(Hazard.INTACT, TransportPurpose.RECYCLING, date(2018, 12, 31))
     assert "no_mode_rule" in against(pack(), on=date(2018, 12, 31))
 
 
 @pytest.mark.parametrize("on", [date(2019, 1, 1), ON, date(2040, 1, 1)])
 def test_on_every_day_one_rule_holds_for_each_case(on):
     for hazard in Hazard:
-        for purpose in Purpose:
+        for purpose in TransportPurpose:
             fitting = [
                 rule
                 for rule in rules.on_day(rules.PACKING, on)
                 if rule.hazard is hazard and rule.purpose in (None, purpose)
             ]
             assert len(fitting) == 1
-    assert sorted(rule.mode for rule in rules.on_day(rules.MODES, on)) == sorted(Mode)
+    assert sorted(rule.mode for rule in rules.on_day(rules.MODES, on)) == sorted(TransportMode)
     assert len(rules.on_day(rules.WEIGHING, on)) == 1
 
 
@@ -105,21 +105,22 @@ def test_a_pack_found_worse_or_in_quarantine_holds_its_lot_back():
 @pytest.mark.parametrize("hazard", [Hazard.DAMAGED, Hazard.CRITICAL])
 def test_what_is_damaged_goes_by_every_mode_but_air(hazard):
     found = {
-        mode: against(pack(hazard=hazard), hazard=hazard, mode=mode, approval="A") for mode in Mode
+        mode: against(pack(hazard=hazard), hazard=hazard, mode=mode, approval="A")
+        for mode in TransportMode
     }
     assert found == {
-        Mode.ROAD: {},
-        Mode.RAIL: {},
-        Mode.SEA: {},
-        Mode.AIR: {"hazard_forbidden": []},
+        TransportMode.ROAD: {},
+        TransportMode.RAIL: {},
+        TransportMode.SEA: {},
+        TransportMode.AIR: {"hazard_forbidden": []},
     }
 
 
 def test_waste_flies_with_an_approval_alone():
-    air = {"mode": Mode.AIR, "purpose": Purpose.RECYCLING}
+    air = {"mode": TransportMode.AIR, "purpose": TransportPurpose.RECYCLING}
     assert against(pack(), **air) == {"approval_missing": []}
     assert against(pack(), **air, approval="A183") == {}
-    assert against(pack(), mode=Mode.AIR) == {}
+    assert against(pack(), mode=TransportMode.AIR) == {}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_waste_flies_with_an_approval_alone():
     ],
 )
 def test_what_flies_was_read_within_a_day_at_30_percent_at_most(soc_percent, hours_ago, code):
-    found = against(pack(soc_percent=soc_percent, hours_ago=hours_ago), mode=Mode.AIR)
+    found = against(pack(soc_percent=soc_percent, hours_ago=hours_ago), mode=TransportMode.AIR)
     assert found == ({code: [1]} if code else {})
     assert against(pack(soc_percent=soc_percent, hours_ago=hours_ago)) == {}
 

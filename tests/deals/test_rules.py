@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leasing.deals import rules
 from leasing.deals.model import BadDeal, Open, Term
-from schemas.deals import Assay, DealMetal, Material
+from schemas.deals import DealMetal, Material, ScrapAssay
 
 SALTS = [
     (Material.LITHIUM_CARBONATE, DealMetal.LI, "5.3233"),
@@ -156,12 +156,12 @@ def test_a_material_holds_the_metal_that_it_is_given_for():
 
 
 def test_an_assay_stands_for_what_was_agreed_metal_by_metal():
-    measured = [Assay(metal=DealMetal.CO, content_percent="12.5")]
+    measured = [ScrapAssay(metal=DealMetal.CO, content_percent="12.5")]
     assert rules.assayed([NI, CO], measured) == {DealMetal.NI: 10, DealMetal.CO: Decimal("12.5")}
     for bad in (
         [*measured, *measured],
-        [Assay(metal=DealMetal.LI, content_percent="1")],
-        [Assay(metal=DealMetal.CO, content_percent="91")],
+        [ScrapAssay(metal=DealMetal.LI, content_percent="1")],
+        [ScrapAssay(metal=DealMetal.CO, content_percent="91")],
     ):
         with pytest.raises(BadDeal):
             rules.assayed([NI, CO], bad)

@@ -429,6 +429,74 @@ def test_prices_of_space_of_the_newest_plan_turn_single_packs_away_from_dear_roo
     database(scenario)
 
 
+UNFIT = """
+UPDATE inspection
+   SET form_version = 1,
+       transport_passed = false
+ WHERE pack_id = ANY ($1::uuid[])
+"""
+DISMANTLED = "UPDATE disposition SET decision = 'dismantle' WHERE pack_id = ANY ($1::uuid[])"
+PAYS_FOR_DISMANTLING = """
+INSERT INTO scrap_offer (recycler_id, chemistry, disposition, valid, cny_per_kg, source,
+                         entered_by, entered_at)
+SELECT recycler_id, chemistry, 'dismantle', valid, cny_per_kg + 5, source, entered_by, entered_at
+  FROM scrap_offer
+"""
+
+
+async def changed(tx, statement: str, ids: list[UUID]) -> None:
+    await tx.execute("SET LOCAL session_replication_role = replica")
+    await tx.execute(statement, ids)
+    await tx.execute("SET LOCAL session_replication_role = origin")
+
+
+def test_packs_that_failed_their_transport_check_hold_nobody_else_up(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, ON) as world:
+            ids = await prepared(db, 40, ("410100",))
+            async with db.transaction() as tx:
+                await changed(tx, UNFIT, ids[:3])
+            plan_id = await made(db)
+            path = f"/v1/routing-plans/{plan_id}"
+            held = (await world.staff.get(f"{path}/items", state="held"))["items"]
+            reasons = {one["pack_id"]: one["reason"] for one in held}
+            assert [reasons[str(one)] for one in ids[:3]] == ["TRANSPORT_CHECK"] * 3
+            # Three more fail between plan and application, and the others go all the same.
+            async with db.transaction() as tx:
+                await changed(tx, UNFIT, ids[3:6])
+            done = await world.staff.post(f"{path}/applications", {"adcode": "410100"})
+            assert done["refused"] == 3
+            assert done["applied"] == 40 - len(held) - 3
+            refused = (await world.staff.get(f"{path}/items", state="refused"))["items"]
+            assert {one["reason"] for one in refused} == {"TRANSPORT_CHECK"}
+
+    database(scenario)
+
+
+def test_what_is_to_be_dismantled_goes_to_who_pays_most_for_either(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, ON) as world:
+            ids = await prepared(db, 20, ("410100",))
+            async with db.transaction() as tx:
+                await changed(tx, DISMANTLED, ids[:10])
+                await tx.execute(PAYS_FOR_DISMANTLING)
+            plan_id = await made(db)
+            items = await world.staff.get(
+                f"/v1/routing-plans/{plan_id}/items", state="planned", limit=200
+            )
+            decided = {one["pack_id"]: one["parts"]["disposition"] for one in items["items"]}
+            assert len(decided) > 15
+            for number, pack_id in enumerate(map(str, ids)):
+                expected = "dismantle" if number < 10 else "recycle"
+                assert decided.get(pack_id, expected) == expected
+            one = await world.staff.get(
+                f"/v1/packs/{ids[0]}/route-options", hand_over_on="2026-06-18"
+            )
+            assert one["chosen"]["disposition"] == "dismantle"
+
+    database(scenario)
+
+
 # --- Withdrawn recyclers ----------------------------------------------------------------------
 
 WITHDRAW = """
@@ -493,6 +561,57 @@ def test_packs_of_withdrawn_recyclers_go_elsewhere_at_once_and_nobody_else_moves
             async with db.transaction(read_only=True) as tx:
                 unchanged = {row["pack_id"]: row for row in await tx.fetch(RESERVED)}
             assert unchanged == after
+
+    database(scenario)
+
+
+LOADED = """
+WITH lot AS (
+  INSERT INTO consignment (number, outlet_id, recycler_id, purpose, hazard, un_number, packing,
+                           expected_kg, packed_on, created_at)
+  SELECT 'L-1', outlet_id, recycler_id, 'recycling', 'intact', 'UN 3480', '{}', mass_kg,
+         '2026-06-15', now()
+    FROM routing
+   WHERE id = $1
+  RETURNING id
+)
+INSERT INTO consignment_pack (consignment_id, routing_id, outlet_id, pack_id, hazard, chemistry,
+                              mass_kg)
+SELECT lot.id, routing.id, outlet_id, pack_id, 'intact', 'B', mass_kg
+  FROM lot, routing
+ WHERE routing.id = $1
+"""
+
+
+def test_a_pack_in_a_consignment_goes_with_it_and_holds_no_other_up(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, ON) as world:
+            packs = await stories.condemned_packs(world, 2)
+            first, second = [await build.recycler(world) for _ in range(2)]
+            await build.outlet(world, first["id"])
+            far = await build.outlet(world, second["id"], latitude=35.2)
+            on = {"hand_over_on": "2026-06-16"}
+            ways = [
+                await world.staff.post(f"/v1/packs/{pack['id']}/routings", on) for pack in packs
+            ]
+            async with db.transaction() as tx:
+                await tx.execute(
+                    "SET LOCAL session_replication_role = replica",
+                )
+                await tx.execute(LOADED, UUID(ways[0]["id"]))
+            withdrawal = {"kind": "eia", "withdrawn_on": "2026-06-15", "document": "Order 7"}
+            await world.staff.post(f"/v1/parties/{first['id']}/withdrawals", withdrawal)
+            done = await world.staff.post("/v1/reroutings", {"reason": "R"})
+            assert (done["hit"], done["rerouted"]) == (1, 1)
+            still = await world.staff.get(f"/v1/routings/{ways[0]['id']}")
+            assert still["state"] == "reserved"
+            # Nor does the sweeper give it up.
+            await stories.run_job(world, "routing", date(2026, 7, 1))
+            still = await world.staff.get(f"/v1/routings/{ways[0]['id']}")
+            assert still["state"] == "reserved"
+            given_up = await world.staff.get("/v1/routings", state="released")
+            assert {one["pack_id"] for one in given_up["items"]} == {packs[1]["id"]}
+            assert far
 
     database(scenario)
 

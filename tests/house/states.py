@@ -15,6 +15,8 @@ from leasing.contracts import model as contracts
 from leasing.deals import model as deals
 from leasing.einvoices import model as einvoices
 from leasing.maintenance import model as maintenance
+from leasing.market import states as market
+from leasing.obligations import model as obligations
 from leasing.recyclers import model as recyclers
 from leasing.returns import model as returns
 
@@ -41,6 +43,9 @@ def page() -> str:
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
         table("Listing of a recycler 回收企业名单(有进有出)", recyclers.NEXT_STATES),
+        table("Obligation to report 报送义务", obligations.NEXT_STATES),
+        table("Need 供需对接需求", market.NEED_STATES),
+        table("Proposal 匹配方案", market.PROPOSAL_STATES),
     ]
     return "\n".join(parts)
 

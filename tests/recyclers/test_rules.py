@@ -152,6 +152,37 @@ def test_what_a_firm_has_to_do_next_is_its_report_or_to_rectify():
     assert rules.deadline_of(gone, {}, date(2026, 7, 1)) is None
 
 
+def test_what_lasts_a_year_ends_on_its_very_day():
+    rectifying = rules.entered(listed(date(2026, 5, 1)), entry(Reason.IDLE, date(2026, 6, 1)))
+    assert rules.due(rectifying, {}, date(2027, 5, 31)) is None
+    assert rules.due(rectifying, {}, date(2027, 6, 1)).from_on == date(2027, 6, 1)
+
+
+def test_who_puts_things_right_in_winter_still_owes_the_report_of_last_year():
+    idle = rules.entered(listed(date(2025, 5, 1)), entry(Reason.IDLE, date(2026, 6, 1)))
+    again = rules.entered(idle, entry(Reason.RECTIFIED, date(2027, 2, 1)))
+    assert again.listed_on == date(2025, 5, 1)
+    assert rules.due(again, {}, date(2027, 4, 1)).from_on == date(2027, 4, 1)
+    # Put right on the day on which it was missed, that report is settled.
+    settled = rules.entered(idle, entry(Reason.RECTIFIED, date(2027, 4, 1)))
+    assert rules.due(settled, {}, date(2028, 3, 31)) is None
+
+
+def test_nothing_is_entered_before_the_last_step():
+    with pytest.raises(ListingStepRefused):
+        rules.entered(listed(date(2026, 5, 2)), entry(Reason.ACCIDENT, date(2026, 5, 1)))
+    rules.entered(listed(date(2026, 5, 2)), entry(Reason.ACCIDENT, date(2026, 5, 2)))
+
+
+@pytest.mark.parametrize("state", [None, *State])
+def test_a_penalty_bars_whoever_gets_it_for_two_years(state):
+    before = state and Step(
+        state=state, from_on=FIRST, reason=Reason.APPLICATION, document="x", ends_on=None
+    )
+    barred = rules.entered(before, entry(Reason.PENALTY, date(2026, 5, 1)))
+    assert (barred.state, barred.ends_on) == (State.WITHDRAWN, date(2028, 5, 1))
+
+
 def test_every_reason_is_entered_or_comes_by_itself():
     by_itself = {
         Reason.NO_ANNUAL_REPORT,

@@ -4,11 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leasing.db import migrate
 from leasing.db.pool import Connection, Database, connect, quote_identifier
@@ -177,6 +180,53 @@ def test_two_who_write_to_one_pack_at_once_without_its_lock_do_not_both_succeed(
             assert_whole(await tx.fetch(ALL))
 
     database(scenario)
+
+
+def test_many_who_write_to_the_same_packs_at_once_leave_whole_chains(database):
+    writers, turns = 6, 8
+
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            packs = sorted(await stock(world, 5))
+
+        async def writer(number: int) -> None:
+            dice = Random(number)
+            for _ in range(turns):
+                some = [pack for pack in packs if dice.random() < 0.6]
+                steps = [
+                    Step(pack, "pack.inspected", ON, {"by": number})
+                    for pack in some
+                    for _ in range(dice.randint(1, 3))
+                ]
+                dice.shuffle(steps)
+                async with db.transaction() as tx:
+                    for pack in some:
+                        assert await store.lock(tx, pack)
+                    await store.record(tx, steps, by=f"writer {number}", now=NOW)
+
+        await asyncio.gather(*map(writer, range(writers)))
+        async with db.transaction() as tx:
+            records = await tx.fetch(ALL)
+        assert len(records) > writers * turns
+        assert {record["actor"] for record in records} >= {f"writer {n}" for n in range(writers)}
+        assert_whole(records)
+
+    database(scenario)
+
+
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_each_wave_has_a_pack_once_and_keeps_the_order_of_each(numbers):
+    steps = [
+        Step(UUID(int=number), "pack.inspected", ON, {"nth": nth})
+        for nth, number in enumerate(numbers)
+    ]
+    found = list(store.waves(steps))
+    for wave in found:
+        assert len({step.pack_id for step in wave}) == len(wave) > 0
+    for number in set(numbers):
+        mine = [step for wave in found for step in wave if step.pack_id == UUID(int=number)]
+        assert mine == [step for step in steps if step.pack_id == UUID(int=number)]
+    assert sum(map(len, found)) == len(steps)
 
 
 # --- Records from before there were links -----------------------------------------------------

@@ -216,38 +216,38 @@ CREATE TRIGGER deal_entry_append_only BEFORE UPDATE OR DELETE ON deal_entry
 -- each other for good.)
 CREATE FUNCTION judge_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  of_deal deal;
+  agreed deal;
   open_g numeric;
   open_amount numeric;
 BEGIN
-  FOR of_deal IN
+  FOR agreed IN
     SELECT *
       FROM deal
      WHERE id IN (SELECT deal_id FROM added)
      ORDER BY id
        FOR NO KEY UPDATE
   LOOP
-    IF of_deal.state <> 'accepted' THEN
-      RAISE EXCEPTION 'deal % is %', of_deal.number, of_deal.state
+    IF agreed.state <> 'accepted' THEN
+      RAISE EXCEPTION 'deal % is %', agreed.number, agreed.state
         USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_entry_of_accepted';
     END IF;
     SELECT coalesce(sum(abs(of_material.grams)), 0), abs(coalesce(sum(of_material.amount), 0))
       INTO open_g, open_amount
       FROM (SELECT sum(grams) AS grams, sum(amount) AS amount
               FROM deal_entry
-             WHERE deal_id = of_deal.id
+             WHERE deal_id = agreed.id
              GROUP BY material) AS of_material;
-    IF open_g > of_deal.limit_g THEN
-      RAISE EXCEPTION 'deal % would have % g open', of_deal.number, open_g
+    IF open_g > agreed.limit_g THEN
+      RAISE EXCEPTION 'deal % would have % g open', agreed.number, open_g
         USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_limit_kg',
               HINT = format('%s kg would be open, the limit is %s kg',
-                            open_g / 1000, of_deal.limit_g / 1000);
+                            round(open_g / 1000, 3), round(agreed.limit_g / 1000.0, 3));
     END IF;
-    IF open_amount > of_deal.limit_amount THEN
-      RAISE EXCEPTION 'deal % would have % fen open', of_deal.number, open_amount
+    IF open_amount > agreed.limit_amount THEN
+      RAISE EXCEPTION 'deal % would have % fen open', agreed.number, open_amount
         USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_limit_amount',
               HINT = format('%s fen would be open, the limit is %s fen',
-                            open_amount, of_deal.limit_amount);
+                            open_amount, agreed.limit_amount);
     END IF;
   END LOOP;
   IF EXISTS (

@@ -114,3 +114,11 @@ CREATE POLICY routing_regulator ON routing FOR SELECT TO leasing_regulator USING
 GRANT SELECT (id, pack_id, outlet_id, recycler_id, state, mass_kg, distance_m, hand_over_on,
               handed_over_on, recycled_on, released_on, release_reason)
   ON routing TO leasing_regulator;
+CREATE POLICY consignment_regulator ON consignment FOR SELECT TO leasing_regulator USING (true);
+GRANT SELECT (id, number, outlet_id, recycler_id, state, expected_kg, dispatched_on, weighed_on,
+              weighed_kg, received_on, refused_on, refusal_reason)
+  ON consignment TO leasing_regulator;
+CREATE POLICY consignment_pack_regulator ON consignment_pack FOR SELECT
+  TO leasing_regulator USING (true);
+GRANT SELECT (consignment_id, routing_id, outlet_id, pack_id, mass_kg, weighed_kg)
+  ON consignment_pack TO leasing_regulator;
