@@ -121,9 +121,9 @@ async def permit_on(tx: Connection, carrier_id: UUID, mode: str, on: date) -> UU
 
 # Packs of a lot
 
-# The check that shipper and consignee make together (GB/T 38698.1, appendix A) is for now the joint
-# inspection since the pack came back, with the class it found: where the check is recorded by
-# itself, it is to be asked here, and nowhere else.
+# The class is that of the joint inspection since the pack came back. Whether it passed the check
+# that shipper and consignee make together (GB/T 38698.1, appendix A) the database asks by itself,
+# when a pack is put into a lot and when the lot leaves.
 CANDIDATES = """
 SELECT routing.id AS routing_id,
        routing.pack_id,
