@@ -43,7 +43,7 @@ SELECT relation.oid::regclass::text AS name,
 """
 
 # Divisions of the country belong to nobody.
-PUBLIC = {"prefecture", "clock", "price_index"}
+PUBLIC = {"prefecture", "clock", "price_index", "trace_head"}
 OFFERED = re.compile(
     r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
 )
