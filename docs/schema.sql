@@ -5211,6 +5211,8 @@ CREATE INDEX obligation_open_by_party ON obligation USING btree (party_id, due_o
 
 CREATE INDEX obligation_open_by_role ON obligation USING btree (role, due_on, id) WHERE (state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text]));
 
+CREATE INDEX obligation_open_own ON obligation USING btree (due_on, id) WHERE ((state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text])) AND (party_id IS NULL));
+
 CREATE INDEX obligation_open_own_by_role ON obligation USING btree (role, due_on, id) WHERE ((state = ANY (ARRAY['due'::text, 'prepared'::text, 'rejected'::text, 'corrected'::text])) AND (party_id IS NULL));
 
 CREATE INDEX obligation_provisional ON obligation USING btree (id) WHERE is_provisional;
@@ -6941,9 +6943,13 @@ CREATE POLICY obligation_fault_own ON obligation_fault FOR SELECT TO leasing_rec
 
 CREATE POLICY obligation_own ON obligation FOR SELECT TO leasing_recycler USING ((party_id = (current_setting('leasing.party'::text))::uuid));
 
+CREATE POLICY obligation_regulator ON obligation FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE obligation_rule ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY obligation_rule_public ON obligation_rule FOR SELECT TO leasing_recycler, leasing_auditor USING (true);
+
+CREATE POLICY obligation_rule_regulator ON obligation_rule FOR SELECT TO leasing_regulator USING (true);
 
 ALTER TABLE outage ENABLE ROW LEVEL SECURITY;
 
@@ -7421,6 +7427,8 @@ ALTER TABLE working_day ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY working_day_public ON working_day FOR SELECT TO leasing_recycler, leasing_auditor USING (true);
 
+CREATE POLICY working_day_regulator ON working_day FOR SELECT TO leasing_regulator USING (true);
+
 GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
 GRANT SELECT ON TABLE party TO leasing_auditor;
@@ -7778,6 +7786,50 @@ GRANT SELECT ON TABLE note TO leasing_auditor;
 GRANT SELECT ON TABLE obligation TO leasing_recycler;
 GRANT SELECT ON TABLE obligation TO leasing_auditor;
 
+GRANT SELECT(id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(record_id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(rule_id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(pack_id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(party_id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(role) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(event_kind) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(event_on) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(recipient) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(deadline_number) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(deadline_unit) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(due_on) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(is_provisional) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(state) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(level) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(submission_id) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(submitted_on) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(receipt) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(void_reason) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(version) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(opened_at) ON TABLE obligation TO leasing_regulator;
+
+GRANT SELECT(changed_at) ON TABLE obligation TO leasing_regulator;
+
 GRANT SELECT ON TABLE obligation_due_change TO leasing_recycler;
 GRANT SELECT ON TABLE obligation_due_change TO leasing_auditor;
 
@@ -7786,6 +7838,7 @@ GRANT SELECT ON TABLE obligation_fault TO leasing_auditor;
 
 GRANT SELECT ON TABLE obligation_rule TO leasing_recycler;
 GRANT SELECT ON TABLE obligation_rule TO leasing_auditor;
+GRANT SELECT ON TABLE obligation_rule TO leasing_regulator;
 
 GRANT SELECT ON TABLE outage_source TO leasing_customer;
 GRANT SELECT ON TABLE outage_source TO leasing_auditor;
@@ -8008,3 +8061,4 @@ GRANT SELECT ON TABLE work_order TO leasing_auditor;
 
 GRANT SELECT ON TABLE working_day TO leasing_recycler;
 GRANT SELECT ON TABLE working_day TO leasing_auditor;
+GRANT SELECT ON TABLE working_day TO leasing_regulator;

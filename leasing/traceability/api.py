@@ -30,19 +30,19 @@ async def pack_life(tx: Tx, pack_id: FromPath[UUID]) -> PackLife:
     )
 
 
-@post("/packs/{pack_id:uuid}/life/{sequence:int}/correction", responses=when_posting(404))
+@post("/packs/{pack_id:uuid}/life/{record_id:uuid}/correction", responses=when_posting(404))
 async def correct_record(
     tx: Tx,
     caller: By,
     now: Now,
     pack_id: FromPath[UUID],
-    sequence: FromPath[int],
+    record_id: FromPath[UUID],
     data: JSONBody[RecordCorrection],
 ) -> CorrectionView:
     """Say what a record of a pack's life should have said. The record stays as it is; the
     correction is the newest record, and names it. One is corrected once, a correction by another.
     """
-    return await service.correct(tx, pack_id, sequence, data, by=str(caller), now=now)
+    return await service.correct(tx, pack_id, record_id, data, by=str(caller), now=now)
 
 
 @get("/trace-heads", opt={"access": EVERYONE}, responses=when_reading())

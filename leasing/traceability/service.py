@@ -17,7 +17,7 @@ from schemas.traceability import CorrectionView, RecordCorrection
 async def correct(
     tx: Connection,
     pack_id: UUID,
-    sequence: int,
+    record_id: UUID,
     data: RecordCorrection,
     *,
     by: str,
@@ -27,7 +27,7 @@ async def correct(
     `NoSuchRecord`, `BadCorrection`; the table refuses to correct a record twice."""
     if not await store.lock(tx, pack_id):
         raise NoSuchLife
-    wrong = await store.one(tx, pack_id, sequence)
+    wrong = await store.one(tx, pack_id, record_id)
     if wrong is None:
         raise NoSuchRecord
     today = civil_date(now)
@@ -37,7 +37,7 @@ async def correct(
         fault = FieldError("/happened_on", "future_date", f"{data.happened_on} is still to come")
         raise BadCorrection(fault.message, fields=[fault])
     said: dict[str, object] = {
-        "corrects": sequence,
+        "corrects": wrong["sequence"],
         "kind": wrong["kind"],
         "reason": data.reason,
         "facts": data.facts,
@@ -45,7 +45,7 @@ async def correct(
     if data.happened_on is not None:
         said["happened_on"] = data.happened_on
     step = Step(
-        pack_id, "record.corrected", today, said, wrong["adcode"], wrong["party_id"], wrong["id"]
+        pack_id, "record.corrected", today, said, wrong["adcode"], wrong["party_id"], record_id
     )
     await store.record(tx, [step], by=by, now=now)
     made = (await store.life(tx, pack_id))[-1]

@@ -133,10 +133,10 @@ SELECT id
 """
 
 ONE = """
-SELECT id, kind, happened_on, adcode, party_id
+SELECT sequence, kind, adcode, party_id
   FROM trace_record
  WHERE pack_id = $1
-   AND sequence = $2
+   AND id = $2
 """
 
 
@@ -145,5 +145,5 @@ async def lock(tx: Connection, pack_id: UUID) -> bool:
     return await tx.fetchval(LOCK, pack_id) is not None
 
 
-async def one(tx: Connection, pack_id: UUID, sequence: int) -> Record | None:
-    return await tx.fetchrow(ONE, pack_id, sequence)
+async def one(tx: Connection, pack_id: UUID, record_id: UUID) -> Record | None:
+    return await tx.fetchrow(ONE, pack_id, record_id)

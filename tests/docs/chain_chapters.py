@@ -8,10 +8,12 @@ CASCADE_CODE = "0EYPB51FBY0000001RM"
 async def a_chain_of_records(teller: Teller, staff: Voice, worn_id: str, cascade_id: str) -> None:
     path = f"/v1/packs/{worn_id}/life"
     reason = {"reason": "收购单录错来源企业", "facts": {"from": "示例汽车维修有限公司"}}
-    await staff.post("acquired from another firm than was typed", f"{path}/1/correction", reason)
+    first = (await teller.world.staff.get(path))["records"][0]
+    path = f"{path}/{first['id']}/correction"
+    await staff.post("acquired from another firm than was typed", path, reason)
     again = {"reason": "再次更正", "facts": {"from": "示例二手车有限公司"}}
     title = "one record is corrected once"
-    await staff.refused(title, 409, "POST", f"{path}/1/correction", again)
+    await staff.refused(title, 409, "POST", path, again)
     page = await staff.get("the newest head", "/v1/trace-heads", limit=1)
     for number, head in enumerate(page["items"], start=1):
         teller.known[head["sha256"]] = f"{number:064x}"

@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from leasing.access.model import Role
 from leasing.db.pool import Database
@@ -31,7 +32,7 @@ def test_a_correction_is_a_new_record_that_names_the_old_which_stays(database):
                 "happened_on": "2025-01-03",
                 "facts": {"from": "拆解厂二", "weighed_kg": 46, "sealed": True, "lot": None},
             }
-            made = await staff.post(f"{path}/1/correction", said)
+            made = await staff.post(f"{path}/{wrong['id']}/correction", said)
             left, added = await records(world, pack)
             assert left == wrong
             assert (made["id"], made["sequence"], made["hash"]) == (added["id"], 2, added["hash"])
@@ -41,9 +42,11 @@ def test_a_correction_is_a_new_record_that_names_the_old_which_stays(database):
             assert added["happened_on"] == "2026-06-15"
             assert added["data"] == {"corrects": 1, "kind": "pack.acquired", **said}
             # Once; and then the correction.
-            again = await staff.refused("POST", f"{path}/1/correction", 409, said)
+            again = await staff.refused("POST", f"{path}/{wrong['id']}/correction", 409, said)
             assert again["code"] == "record_corrected"
-            await staff.post(f"{path}/2/correction", {"reason": "still", "facts": {"lot": "7"}})
+            await staff.post(
+                f"{path}/{made['id']}/correction", {"reason": "still", "facts": {"lot": "7"}}
+            )
             assert [one["sequence"] for one in await records(world, pack)] == [1, 2, 3]
             assert len(await records(world, other)) == 1
             events = (await staff.get("/v1/events", limit=200))["items"]
@@ -55,15 +58,17 @@ def test_a_correction_is_a_new_record_that_names_the_old_which_stays(database):
                 ({"reason": "x", "facts": {"Not a name": 1}}, 400, "invalid_payload"),
                 ({"reason": "x", "facts": {"a": {"deep": 1}}}, 400, "invalid_payload"),
             ]:
-                problem = await staff.refused("POST", f"{path}/3/correction", status, body)
+                problem = await staff.refused(
+                    "POST", f"{path}/{made['id']}/correction", status, body
+                )
                 assert problem["code"] == code, body
-            gone = await staff.refused("POST", f"{path}/9/correction", 404, said)
+            gone = await staff.refused("POST", f"{path}/{UUID(int=9)}/correction", 404, said)
             assert gone["code"] == "record_not_found"
-            nobody = path.replace(pack["id"], str(build.UUID(int=7)))
-            gone = await staff.refused("POST", f"{nobody}/1/correction", 404, said)
+            nobody = path.replace(pack["id"], str(UUID(int=7)))
+            gone = await staff.refused("POST", f"{nobody}/{wrong['id']}/correction", 404, said)
             assert gone["code"] == "pack_not_found"
             auditor = await world.login(Role.AUDITOR)
-            await auditor.refused("POST", f"{path}/3/correction", 403, said)
+            await auditor.refused("POST", f"{path}/{made['id']}/correction", 403, said)
 
     database(scenario)
 
@@ -81,9 +86,11 @@ def test_who_may_read_a_record_may_read_its_correction(database):
                 f"/v1/lines/{line['id']}/acceptances", acceptance(pack["id"], "2026-06-10")
             )
             path = f"/v1/packs/{pack['id']}/life"
-            await world.staff.post(f"{path}/1/correction", {"reason": "a", "facts": {"from": "x"}})
+            first, second = (await world.staff.get(path))["records"]
+            facts = {"reason": "a", "facts": {"from": "x"}}
+            await world.staff.post(f"{path}/{first['id']}/correction", facts)
             day = {"reason": "b", "happened_on": "2026-06-09"}
-            await world.staff.post(f"{path}/2/correction", day)
+            await world.staff.post(f"{path}/{second['id']}/correction", day)
             lessee = await world.login(Role.CUSTOMER, one["id"])
             seen = (await lessee.get(path))["records"]
             assert [record["sequence"] for record in seen] == [2, 4]

@@ -53,7 +53,9 @@ def test_the_query_of_the_page_gives_texts_that_hash_to_what_is_stored(database)
         async with build.world(db) as world:
             pack = await build.pack(world)
             path = f"/v1/packs/{pack['id']}/life"
-            await world.staff.post(f"{path}/1/correction", {"reason": "旧", "facts": {"a": 1}})
+            (first,) = (await world.staff.get(path))["records"]
+            wrong = {"reason": "旧", "facts": {"a": 1}}
+            await world.staff.post(f"{path}/{first['id']}/correction", wrong)
             life = await world.staff.get(path)
         sql = re.sub(r"WHERE pack_id = '[0-9a-f-]+'", f"WHERE pack_id = '{pack['id']}'", query[1])
         async with db.transaction(read_only=True) as tx:

@@ -231,7 +231,7 @@ def test_each_wave_has_a_pack_once_and_keeps_the_order_of_each(numbers):
 
 # --- Records from before there were links -----------------------------------------------------
 
-UNLINKED_UNTIL = "0043"
+LINKED_BY = "_linked_records.sql"
 
 
 @pytest.fixture
@@ -265,7 +265,9 @@ SELECT pack_id, n, 'pack.inspected', '2025-01-01', CASE WHEN n > 1 THEN '410100'
 
 def test_records_from_before_are_linked_by_the_migration(dsn, own):
     async def scenario() -> None:
-        before = [file for file in migrate.files() if file.name[:4] <= UNLINKED_UNTIL]
+        every = migrate.files()
+        linked_by = next(file.number for file in every if file.name.endswith(LINKED_BY))
+        before = [file for file in every if file.number < linked_by]
         await migrate.migrate(dsn, own, migrations=before)
         async with await connect(dsn, own) as db, db.transaction() as tx:
             packs = [row["id"] for row in await tx.fetch(OLD_PACKS)]
