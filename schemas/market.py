@@ -111,7 +111,7 @@ class NeedView(Outgoing, frozen=True):
     entered_at: datetime
 
 
-class OfferCreate(Incoming, frozen=True, kw_only=True):
+class PackOfferCreate(Incoming, frozen=True, kw_only=True):
     """A pack that the stock does not tell of rightly: returned and not inspected yet, in another
     place, free later, or worth more elsewhere."""
 
@@ -123,7 +123,7 @@ class OfferCreate(Incoming, frozen=True, kw_only=True):
     reason: Name
 
 
-class OfferView(Outgoing, frozen=True):
+class PackOfferView(Outgoing, frozen=True):
     id: UUID
     pack_id: UUID
     from_on: date

@@ -23,8 +23,8 @@ from schemas.market import (
     NeedPatch,
     NeedState,
     NeedView,
-    OfferCreate,
-    OfferView,
+    PackOfferCreate,
+    PackOfferView,
     ProposalAcceptance,
     ProposalRefusal,
     ProposalState,
@@ -96,7 +96,9 @@ async def change_need(
 
 
 @post("/market-offers", responses=when_posting(404))
-async def enter_offer(tx: Tx, caller: By, now: Now, data: JSONBody[OfferCreate]) -> OfferView:
+async def enter_offer(
+    tx: Tx, caller: By, now: Now, data: JSONBody[PackOfferCreate]
+) -> PackOfferView:
     """Put a pack on offer that the stock does not tell of rightly. Packs in stock, and packs that
     come back on a known day, are on offer by themselves."""
     return await service.enter_offer(tx, data, by=str(caller), now=now)
@@ -105,14 +107,14 @@ async def enter_offer(tx: Tx, caller: By, now: Now, data: JSONBody[OfferCreate])
 @get("/market-offers", responses=when_reading())
 async def list_offers(
     tx: Tx, pack_id: FromQuery[UUID | None] = None, limit: Limit = 50, cursor: Cursor = None
-) -> Page[OfferView]:
+) -> Page[PackOfferView]:
     """Offers in the order they were entered, withdrawn ones too."""
     rows = await store.offers_after(tx, after_id(cursor), pack_id, limit + 1)
-    return page_by_id(convert_all(rows, OfferView), limit)
+    return page_by_id(convert_all(rows, PackOfferView), limit)
 
 
 @post("/market-offers/{offer_id:uuid}/withdrawal", status_code=200, responses=when_posting(404))
-async def withdraw_offer(tx: Tx, caller: By, now: Now, offer_id: FromPath[UUID]) -> OfferView:
+async def withdraw_offer(tx: Tx, caller: By, now: Now, offer_id: FromPath[UUID]) -> PackOfferView:
     """Take an offer back."""
     return await service.withdraw_offer(tx, offer_id, by=str(caller), now=now)
 

@@ -58,8 +58,8 @@ from schemas.market import (
     NeedPatch,
     NeedState,
     NeedView,
-    OfferCreate,
-    OfferView,
+    PackOfferCreate,
+    PackOfferView,
     ProposalAcceptance,
     ProposalState,
     ProposalView,
@@ -160,24 +160,28 @@ async def change_need(
 # Offers
 
 
-async def enter_offer(tx: Connection, data: OfferCreate, *, by: str, now: datetime) -> OfferView:
+async def enter_offer(
+    tx: Connection, data: PackOfferCreate, *, by: str, now: datetime
+) -> PackOfferView:
     """Put a pack on offer beside what the stock tells. Raises `NoSuchPack`, `PackOffered`."""
     refuse_unknown(data.adcode, "/adcode")
     if await packs.lock(tx, data.pack_id) is None:
         raise NoSuchPack
-    made = convert(await store.insert_offer(tx, data, by, now), OfferView)
+    made = convert(await store.insert_offer(tx, data, by, now), PackOfferView)
     facts: dict[str, object] = {"from_on": data.from_on, "adcode": data.adcode}
     await tell(tx, "pack", data.pack_id, "market.pack_offered", facts, by, now)
     return made
 
 
-async def withdraw_offer(tx: Connection, offer_id: UUID, *, by: str, now: datetime) -> OfferView:
+async def withdraw_offer(
+    tx: Connection, offer_id: UUID, *, by: str, now: datetime
+) -> PackOfferView:
     row = await store.lock_offer(tx, offer_id)
     if row is None:
         raise NoSuchOffer
     if row["withdrawn_at"] is not None:
         raise OfferWithdrawn(f"at {row['withdrawn_at']}")
-    made = convert(await store.withdraw_offer(tx, offer_id, now, by), OfferView)
+    made = convert(await store.withdraw_offer(tx, offer_id, now, by), PackOfferView)
     await tell(tx, "pack", row["pack_id"], "market.offer_withdrawn", {}, by, now)
     return made
 

@@ -17,7 +17,7 @@ from schemas.market import (
     ExplanationView,
     NeedCreate,
     NeedView,
-    OfferCreate,
+    PackOfferCreate,
     ProposalState,
     UnservedView,
 )
@@ -144,7 +144,7 @@ RETURNING {OFFER_COLUMNS}
 """
 
 
-async def insert_offer(tx: Connection, data: OfferCreate, by: str, now: datetime) -> Record:
+async def insert_offer(tx: Connection, data: PackOfferCreate, by: str, now: datetime) -> Record:
     row = await tx.fetchrow(
         INSERT_OFFER,
         data.pack_id,

@@ -13,7 +13,9 @@ from leasing.timeline import rules
 from schemas.contracts import ContractState, IncidentKind
 from schemas.packs import PackState
 
-KIND = re.compile(r"(contract|line|site|pack|waste|routing|invoice|note|attachment|tags|duty)\.\w+")
+KIND = re.compile(
+    r"(contract|line|site|pack|waste|routing|market|invoice|note|attachment|tags|duty)\.\w+"
+)
 
 # Steps of a pack's life that events tell under other names.
 STEPS = {
