@@ -23,10 +23,13 @@ from bench import (
     gateways,
     health,
     ingest,
+    market,
+    obligations,
     one_row,
     packs,
     rating,
     rollout,
+    routes,
     routing,
     trace,
 )
@@ -44,9 +47,12 @@ PARTS = (
     "documents",
     "decoders",
     "routing",
+    "routes",
+    "market",
     "health",
     "gateways",
     "trace",
+    "obligations",
 )
 
 
@@ -72,6 +78,9 @@ class Sizes:
     document_runs: int
     routed: tuple[int, ...]
     fill: float | None
+    waiting: int
+    markets: tuple[tuple[int, int], ...]
+    market_seconds: float
     health_packs: int
     health_runs: int
     messages: int
@@ -79,6 +88,7 @@ class Sizes:
     traced_packs: int
     traced_records: int
     trace_runs: int
+    obligations: int
 
 
 def timed() -> Callable[[str], None]:
@@ -97,7 +107,9 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
         decoders.measure(say)
     if "routing" in parts:
         routing.measure(say, sizes.routed, sizes.fill)
-    if set(parts) <= {"decoders", "routing"}:
+    if "market" in parts:
+        market.measure(say, sizes.markets, sizes.market_seconds)
+    if set(parts) <= {"decoders", "routing", "market"}:
         return results
     with place(say) as here:
         if "billing" in parts:
@@ -120,6 +132,10 @@ async def measure(parts: tuple[str, ...], sizes: Sizes) -> list[Result]:
             )
         if "gateways" in parts:
             await gateways.measure(here, sizes.messages, sizes.gateway_runs, say)
+        if "routes" in parts:
+            await routes.measure(here, sizes.waiting, say)
+        if "obligations" in parts:
+            results += await obligations.measure(here, sizes.obligations, say)
         if "documents" in parts:
             results += await documents.measure(sizes.document_runs, say)
         if "health" in parts:
@@ -187,9 +203,12 @@ def table(results: list[Result]) -> Table:
 @click.option("--rollout-runs", type=click.IntRange(1), help="How often; 5.")
 @click.option("--routed", multiple=True, type=click.IntRange(100), help="Packs to route.")
 @click.option("--fill", type=click.FloatRange(0.001, 1.0), help="Share of outlets' room to fill.")
+@click.option("--needs", multiple=True, type=click.IntRange(50), help="To match; packs are 5 each.")
+@click.option("--market-seconds", default=180.0, show_default=True, help="For a plan.")
 @click.option("--health-packs", type=click.IntRange(100), help="Packs checked in a night; 2000.")
 @click.option("--traced-packs", type=click.IntRange(100), help="That get records; 20000.")
 @click.option("--traced-records", type=click.IntRange(1), help="Of each of these packs; 10.")
+@click.option("--obligations", "obligations_count", type=click.IntRange(1_000), help="5000000.")
 @click.option("--plans", type=click.Path(path_type=Path), help="File for the plans of packs.")
 def main(
     quick: bool,
@@ -210,9 +229,12 @@ def main(
     rollout_runs: int | None,
     routed: tuple[int, ...],
     fill: float | None,
+    needs: tuple[int, ...],
+    market_seconds: float,
     health_packs: int | None,
     traced_packs: int | None,
     traced_records: int | None,
+    obligations_count: int | None,
     plans: Path | None,
 ) -> None:
     """Measure the product beside its floors. Ends with 1 when a bound is broken."""
@@ -238,6 +260,9 @@ def main(
         document_runs=2 if quick else 6,
         routed=routed or ((1_000, 10_000) if quick else (1_000, 10_000, 30_000)),
         fill=fill,
+        waiting=900 if quick else 3_000,
+        markets=tuple((one, 5 * one) for one in needs or ((1_000,) if quick else (1_000, 10_000))),
+        market_seconds=market_seconds,
         health_packs=health_packs or (500 if quick else 2_000),
         health_runs=2 if quick else 3,
         messages=5_000 if quick else 20_000,
@@ -245,6 +270,7 @@ def main(
         traced_packs=traced_packs or (2_000 if quick else 20_000),
         traced_records=traced_records or (5 if quick else 10),
         trace_runs=2 if quick else 5,
+        obligations=obligations_count or (500_000 if quick else 5_000_000),
     )
     results = uvloop.run(measure(parts or PARTS, sizes))
     if results:

@@ -12,12 +12,16 @@ import click
 
 from jobs.cli_accounting import period
 from jobs.cli_alarms import alarms
+from jobs.cli_balance import balance
 from jobs.cli_billing import help_billing, run_billing
 from jobs.cli_decode import decode
 from jobs.cli_einvoices import einvoice
 from jobs.cli_files import contract, export_sheet, import_sheet
 from jobs.cli_gateways import gateway_group
 from jobs.cli_health import health, soh
+from jobs.cli_market import market
+from jobs.cli_obligations import calendar, obligations
+from jobs.cli_outlets import outlets
 from jobs.cli_readings import readings
 from jobs.cli_routing import routing
 from jobs.cli_trace import trace
@@ -53,7 +57,12 @@ main.add_command(soh)
 main.add_command(gateway_group)
 main.add_command(routing)
 main.add_command(trace)
+main.add_command(market)
 main.add_command(readings)
+trace.add_command(balance)
+main.add_command(outlets)
+main.add_command(obligations)
+main.add_command(calendar)
 
 
 @main.command()
@@ -173,7 +182,7 @@ def keys() -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["staff", "customer", "recycler", "auditor"]),
+    type=click.Choice(["staff", "customer", "recycler", "auditor", "regulator"]),
     help="What the key may do.",
 )
 @click.option("--party", type=click.UUID, help="Whose key it is; for customers and recyclers.")
@@ -274,7 +283,10 @@ run_group.add_command(runs_job("documents", "Forget PDFs that nobody asked for l
 run_group.add_command(runs_job("einvoices", "Send e-invoices and read the answers."))
 run_group.add_command(runs_job("health", "Check the packs that are due."))
 run_group.add_command(runs_job("interest", "Accrue the interest of a month."))
+run_group.add_command(runs_job("obligations", "Write, send and escalate reports."))
 run_group.add_command(runs_job("receivables", "Use credit, and note who is to be reminded."))
+run_group.add_command(runs_job("recyclers", "Limits, listings and notices that are due."))
+run_group.add_command(runs_job("routing", "Propose where packs that wait should go."))
 run_group.add_command(runs_job("duties", "Order tests that are asked for; find outages."))
 run_group.add_command(runs_job("tests", "Plan the check discharges that are due."))
 run_group.add_command(runs_job("telemetry", "Put readings together, and sum them up."))

@@ -9,7 +9,7 @@ import click
 
 from jobs.shell import database, run, say
 
-KINDS = click.Choice(["sites", "vehicles", "packs"])
+KINDS = click.Choice(["sites", "vehicles", "packs", "outlets", "offers"])
 BY_SUFFIX = {".csv": "csv", ".xlsx": "xlsx"}
 
 
@@ -24,16 +24,16 @@ def format_of(file: Path) -> str:
 @click.argument("kind", type=KINDS)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
-@click.option("--party", type=click.UUID, help="Only the sites or vehicles of this customer.")
+@click.option("--party", type=click.UUID, help="Only what is this customer's or recycler's.")
 @click.option("--state", help="Only packs in this state.")
 def export_sheet(kind: str, file: Path, lang: str, party: UUID | None, state: str | None) -> None:
-    """Write sites, vehicles or packs to a .csv or .xlsx FILE."""
+    """Write sites, vehicles, packs, outlets or recyclers' prices to a .csv or .xlsx FILE."""
     from leasing.sheets import service
     from schemas.packs import PackState
     from schemas.sheets import SheetFormat, SheetKind, SheetLanguage
 
     if (kind == "packs" and party) or (kind != "packs" and state):
-        raise click.UsageError("--party chooses sites and vehicles, --state chooses packs")
+        raise click.UsageError("--party does not choose packs, and --state nothing else")
     try:
         in_state = PackState(state) if state else None
     except ValueError as error:
@@ -64,7 +64,8 @@ def export_sheet(kind: str, file: Path, lang: str, party: UUID | None, state: st
 def import_sheet(
     kind: str, file: Path, dry_run: bool, partial: bool, sheet: str | None, errors: Path | None
 ) -> None:
-    """Enter and change sites, vehicles or packs from a .csv or .xlsx FILE."""
+    """Enter and change sites, vehicles, packs or outlets, or enter recyclers' prices, from a .csv
+    or .xlsx FILE."""
     from jobs import sheets
     from leasing.sheets.service import Upload
     from schemas.sheets import SheetFormat, SheetKind

@@ -1,8 +1,8 @@
-"""Commands that solve problems of routing in files, and check what was solved. They need no
-database."""
+"""Commands that solve problems of routing in files, and check what was solved; and plans in the
+database: listed, proved, applied."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -111,21 +111,115 @@ def solve(file: Path, out: Path | None, packs_out: Path | None, seconds: float |
 
 
 @routing.command()
-@click.argument("file", type=EXISTING, metavar="INSTANCE")
-@click.argument("plan", type=EXISTING)
-def verify(file: Path, plan: Path) -> None:
-    """Check a plan against its instance alone, and bound it by its prices.
+@click.argument("plan", metavar="[INSTANCE] PLAN", nargs=-1, required=True)
+def verify(plan: tuple[str, ...]) -> None:
+    """Check a plan against its problem alone, and bound it by its prices.
 
-    Uses nothing of the solver. Ends with 1 when the plan is not one.
+    INSTANCE and PLAN are files; one name alone is a plan in the database, by its id or the
+    beginning of its digest. Uses nothing of the solver. Ends with 1 when the plan is not one, or
+    when what is stored of it differs from what is found.
     """
     from leasing.kit.errors import DomainError
     from leasing.routing import files
 
+    if len(plan) == 1:
+        verify_stored(plan[0])
+        return
+    if len(plan) != 2:
+        raise click.UsageError("give a plan of the database, or the files INSTANCE and PLAN")
+    for name in plan:
+        if not Path(name).is_file():
+            raise click.UsageError(f"File '{name}' does not exist.")
     try:
-        verdict = checked(files.read_instance(file), files.read_plan(plan))
+        verdict = checked(files.read_instance(Path(plan[0])), files.read_plan(Path(plan[1])))
     except DomainError as error:
         raise click.ClickException(f"{error.title}: {error.detail}") from error
     click.echo(shown(verdict))
+
+
+def verify_stored(named: str) -> None:
+    from jobs.shell import database, run
+    from leasing.end_of_life import plan_store, verifying
+    from leasing.routing.certificate import Wrong
+
+    async def work() -> verifying.Proved:
+        async with database() as db, db.transaction(read_only=True) as tx:
+            row = await plan_store.find(tx, named)
+        if row is None:
+            raise click.ClickException(f"there is no plan {named}")
+        return verifying.prove(row)
+
+    try:
+        proved = run(work())
+    except Wrong as error:
+        raise click.ClickException(f"not a plan: {error}") from error
+    click.echo(f"plan {proved.plan_id}: {shown(proved.verdict)}")
+    if not proved.agrees:
+        raise click.ClickException("the plan is stored with other figures")
+
+
+@routing.command("plans")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+def list_plans(limit: int) -> None:
+    """Plans in the database, the newest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from jobs.shell import database, run
+    from leasing.end_of_life import plan_store
+    from leasing.http.pages import LAST
+
+    async def work() -> list[Any]:
+        async with database() as db, db.transaction(read_only=True) as tx:
+            return await plan_store.before(tx, LAST, None, limit)
+
+    table = Table("plan", "as of", "state", "packs", "held", "CNY", "gap ppm", "solver", "s")
+    for row in run(work()):
+        cny = f"{row['value_cny_e4'] / 10_000:,.2f}"
+        figures = (str(row["packs"]), str(row["held"]), cny, f"{row['gap_ppm']:.0f}")
+        about = (str(row["as_of"]), row["state"])
+        took = (row["solver"], str(row["solver_seconds"]))
+        table.add_row(str(row["id"]), *about, *figures, *took)
+    Console().print(table)
+
+
+@routing.command("apply")
+@click.argument("plan")
+def apply_plan(plan: str) -> None:
+    """Apply a plan of the database, prefecture by prefecture, each in a transaction."""
+    from jobs.progress import progress
+    from jobs.shell import database, run, say
+    from leasing.db import clock
+    from leasing.end_of_life import plan_store, plans, snapshot
+    from leasing.kit.errors import DomainError
+
+    async def work() -> tuple[int, int, int]:
+        applied = elsewhere = refused = 0
+        async with database() as db:
+            async with db.transaction(read_only=True) as tx:
+                row = await plan_store.find(tx, plan)
+                if row is None:
+                    raise click.ClickException(f"there is no plan {plan}")
+                places = await plan_store.prefectures(tx, row["id"])
+                known = await snapshot.load(tx)
+            with progress("prefectures") as report:
+                for number, adcode in enumerate(places, 1):
+                    async with db.transaction() as tx:
+                        now = await clock.now(tx)
+                        done = await plans.apply(
+                            tx, row["id"], adcode, by="cli", now=now, known=known
+                        )
+                    applied += done.applied
+                    elsewhere += done.elsewhere
+                    refused += done.refused
+                    report(number, len(places))
+        return applied, elsewhere, refused
+
+    try:
+        applied, elsewhere, refused = run(work())
+    except DomainError as error:
+        raise click.ClickException(f"{error.title}: {error.detail}") from error
+    say(f"{applied} packs are on their way, {elsewhere} of them elsewhere; {refused} refused")
 
 
 def checked(instance: "Instance", held: "PlanFile") -> "Verdict":

@@ -51,6 +51,8 @@ async def database(settings: Settings | None = None) -> AsyncIterator["Database"
     """An open, migrated database."""
     from leasing.db.migrate import MigrationError, migrate
     from leasing.db.pool import connect
+    from leasing.kit.time import system_now
+    from leasing.obligations import calendar_store
     from leasing.regions import store as regions
 
     settings = settings or read_settings()
@@ -63,6 +65,8 @@ async def database(settings: Settings | None = None) -> AsyncIterator["Database"
             async with db.transaction() as tx:
                 if applied or not await regions.is_complete(tx):
                     await regions.load(tx)
+                if not await calendar_store.is_current(tx):
+                    await calendar_store.load(tx, by="packages", now=system_now())
             yield db
 
 

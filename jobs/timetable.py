@@ -18,6 +18,8 @@ from leasing.kit.time import CIVIL_ZONE
 TIMETABLE: dict[str, CronTrigger] = {
     # What holds on a day is settled before anything of that day is looked at.
     "contracts": CronTrigger(hour=0, minute=30, timezone=CIVIL_ZONE),
+    # Before anybody looks for a way to a recycler.
+    "recyclers": CronTrigger(hour=0, minute=45, timezone=CIVIL_ZONE),
     # After the last readings of the day had time to arrive; before billing, which may depend on it.
     "health": CronTrigger(hour=1, minute=30, timezone=CIVIL_ZONE),
     # What follows from the checks; billing credits it.
@@ -31,10 +33,16 @@ TIMETABLE: dict[str, CronTrigger] = {
     "accounting": CronTrigger(day=1, hour=5, timezone=CIVIL_ZONE),
     # After billing, of which each day may have some.
     "documents": CronTrigger(hour=5, timezone=CIVIL_ZONE),
+    # By then everything of the day before was decided on.
+    "routing": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "einvoices": CronTrigger(hour=6, timezone=CIVIL_ZONE),
+    # What was recorded during the day is reported after all that may record at night.
+    "obligations": CronTrigger(hour=6, minute=30, timezone=CIVIL_ZONE),
     "telemetry": CronTrigger(minute=5, timezone=CIVIL_ZONE),
     # What the night recorded is in the chains that are checked.
     "trace": CronTrigger(hour=5, minute=30, timezone=CIVIL_ZONE),
+    # When the night's checks and bills are done.
+    "market": CronTrigger(hour=4, minute=30, timezone=CIVIL_ZONE),
     "housekeeping": CronTrigger(day_of_week="sun", hour=4, timezone=CIVIL_ZONE),
 }
 

@@ -70,6 +70,11 @@ class Component(StrEnum):
     BUY_OUT = "buy_out"
     LOSS = "loss"
     DAMAGE = "damage"
+    MISSING_PARTS = "missing_parts"
+    CAPACITY_SHORTFALL = "capacity_shortfall"
+    """Capacity that the lessee answers for, found at the joint inspection."""
+    LOGISTICS = "logistics"
+    """Taking packs back."""
     ADJUSTMENT = "adjustment"
     """Puts a charge right by agreement, for instance after a dispute."""
 

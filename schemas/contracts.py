@@ -585,6 +585,7 @@ class IncidentKind(StrEnum):
     MISSING = "missing"
     STOLEN = "stolen"
     DAMAGED = "damaged"
+    BURNT = "burnt"
 
 
 class Liability(StrEnum):
@@ -597,7 +598,7 @@ class Liability(StrEnum):
 class IncidentCreate(Incoming, frozen=True, kw_only=True):
     kind: IncidentKind
     happened_on: date
-    """From this day on nobody pays rent for a pack that is missing or stolen."""
+    """From this day on nobody pays rent for a pack that is missing, stolen or burnt."""
     description: Annotated[Remark, Meta(min_length=1)]
     police_report: Name | None = None
     liable: Liability = Liability.OPEN

@@ -17,6 +17,8 @@ class PackState(StrEnum):
     RETURNED = "returned"
     LOST = "lost"
     """Missing or stolen."""
+    BURNT = "burnt"
+    """Destroyed by fire; its remains are with the lessor."""
     SOLD = "sold"
     """Bought by its lessee."""
     CONDEMNED = "condemned"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.common import Adcode, Code, Incoming, Name, Outgoing, Remark
+from schemas.common import Adcode, Code, Incoming, Name, Outgoing, Remark, Sha256
 
 
 class PartyKind(StrEnum):
@@ -98,6 +98,11 @@ class PartyRole(StrEnum):
     REPURPOSER = "repurposer"
     BATTERY_MAKER = "battery_maker"
     CARMAKER = "carmaker"
+    OUTLET = "outlet"
+    COOPERATING_LESSOR = "cooperating_lessor"
+    """The lessor, while it reports through a carmaker."""
+    INDEPENDENT_LESSOR = "independent_lessor"
+    """The lessor, while it reports by an account of its own."""
 
 
 class RoleCreate(Incoming, frozen=True):
@@ -195,6 +200,7 @@ class QualificationCreate(Incoming, frozen=True, kw_only=True):
     valid_to: date | None = None
     """First day on which it is no longer valid; none for evidence without an end of its own."""
     document: Name
+    document_sha256: Sha256 | None = None
 
 
 class QualificationWithdraw(Incoming, frozen=True):
@@ -210,5 +216,6 @@ class QualificationView(Outgoing, frozen=True):
     valid_from: date
     valid_to: date | None
     document: str
+    document_sha256: str | None
     withdrawn_on: date | None
     withdrawal_document: str | None

@@ -1,19 +1,45 @@
-"""Spreadsheets of sites, vehicles and packs: what came of an import, row by row."""
+"""Spreadsheets of sites, vehicles, packs, outlets and prices: what came of an import, row by
+row."""
 
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta
 
-from schemas.common import Amount, Code, Incoming, Milliamperehours, Name, Outgoing
+from schemas.common import (
+    Adcode,
+    Amount,
+    Code,
+    Incoming,
+    Latitude,
+    Longitude,
+    Milliamperehours,
+    Name,
+    Outgoing,
+)
 from schemas.contracts import Slot
+from schemas.outlets import (
+    Chemistries,
+    ChemistryLetter,
+    ContactPhone,
+    Hazards,
+    Hours,
+    OutletKind,
+    StoreDays,
+    StoreKg,
+)
+from schemas.recyclers import OfferDisposition
 
 
 class SheetKind(StrEnum):
     SITES = "sites"
     VEHICLES = "vehicles"
     PACKS = "packs"
+    OUTLETS = "outlets"
+    OFFERS = "offers"
+    """What recyclers pay."""
 
 
 class SheetFormat(StrEnum):
@@ -74,6 +100,42 @@ class RollOutRow(Incoming, frozen=True, kw_only=True):
     tested_capacity_mah: Milliamperehours | None = None
     lessor_signatory: Name | None = None
     lessee_signatory: Name | None = None
+
+
+class OutletRow(Incoming, frozen=True, kw_only=True):
+    """An outlet in a file. `recycler` is what the row says, `party_id` whom that means."""
+
+    code: Code
+    name_zh: Name
+    name_en: Name
+    kind: OutletKind
+    adcode: Adcode
+    longitude: Longitude
+    latitude: Latitude
+    recycler: Name
+    chemistries: Chemistries
+    hazards: Hazards
+    store_limit_kg: StoreKg | None = None
+    store_days: StoreDays | None = None
+    address: Name | None = None
+    contact_name: Name | None = None
+    contact_phone: ContactPhone | None = None
+    opening_hours: Hours | None = None
+    party_id: UUID | None = None
+
+
+class OfferRow(Incoming, frozen=True, kw_only=True):
+    """What a recycler pays, in a file."""
+
+    recycler: Name
+    chemistry: ChemistryLetter
+    disposition: OfferDisposition = OfferDisposition.RECYCLE
+    valid_from: date
+    valid_to: date | None = None
+    cny_per_kg: Annotated[float, Meta(ge=-1000, le=1000)]
+    material_cny_per_kg: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    source: Name
+    party_id: UUID | None = None
 
 
 class ImportResult(Outgoing, frozen=True):

@@ -20,6 +20,8 @@ from leasing.db.migrate import migrate
 from leasing.db.pool import Database, connect, quote_identifier
 from leasing.kit import logs
 from leasing.kit.settings import Settings
+from leasing.kit.time import system_now
+from leasing.obligations import calendar_store
 from leasing.regions import store as regions
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ async def prepare(dsn: str, settings: Settings) -> None:
     await migrate(dsn, settings)
     async with await connect(dsn, settings) as db, db.transaction() as tx:
         await regions.load(tx)
+        await calendar_store.load(tx, by="tests", now=system_now())
 
 
 async def drop(dsn: str, settings: Settings) -> None:
@@ -102,8 +105,8 @@ async def drop(dsn: str, settings: Settings) -> None:
     await connection.close()
 
 
-# What every test may count on: the divisions of the country, the chart of accounts, and the row of
-# the clock.
+# What every test may count on: the divisions of the country, the chart of accounts, the working
+# days and the rules of what is reported, and the row of the clock.
 #
 # To truncate a hundred tables makes four hundred files anew, which took longer than most tests. So
 # a table that nobody wrote to is left alone, and one of few pages loses its rows, without a look
@@ -124,7 +127,8 @@ BEGIN
       FROM pg_class
      WHERE relnamespace = current_schema()::regnamespace
        AND relkind = 'r'
-       AND relname NOT IN ('prefecture', 'account', 'migration')
+       AND relname NOT IN ('prefecture', 'account', 'migration', 'obligation_rule',
+                           'calendar_year', 'calendar_day', 'working_day')
   LOOP
     IF written.pages >= 10 OR written.counted THEN
       truncated := truncated || written.name;

@@ -16,6 +16,7 @@ from leasing.db.migrate import migrate
 from leasing.db.pool import Database, connect
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight, system_now
+from leasing.obligations import calendar_store
 from leasing.regions import store as regions
 
 DEFAULT_SCALE = Scale()
@@ -78,6 +79,7 @@ async def play(db: Database, scale: Scale, phases: Phases) -> None:
             report = start("outlet network", None)
             async with db.transaction() as tx:
                 await regions.load(tx)
+                await calendar_store.load(tx, by="packages", now=system_now())
                 await stage.begin(tx, scale, begins_at)
                 outlets = await cast.enter_network(tx, scale, begins_at)
             report(outlets, outlets)

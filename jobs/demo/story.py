@@ -23,25 +23,18 @@ from jobs.registry import JOBS
 from leasing.contracts import duties, ending, handovers
 from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
-from leasing.end_of_life import store as end_of_life_store
+from leasing.end_of_life import snapshot
 from leasing.end_of_life.model import NoFeasibleOutlet, OutletNotQualified
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
+from leasing.returns import service as returns
 from leasing.telemetry import service as telemetry
 from schemas.contracts import AcceptanceCreate, ReturnCreate, SwapCreate
-from schemas.end_of_life import (
-    CertificateCreate,
-    Decision,
-    DispositionCreate,
-    Grade,
-    InspectionCreate,
-    ReleaseCreate,
-    RoutingCreate,
-    RoutingView,
-)
+from schemas.end_of_life import CertificateCreate, ReleaseCreate, RoutingCreate, RoutingView
 from schemas.health import DutyKind
 from schemas.outlets import Hazard
 from schemas.parties import QualificationKind, QualificationWithdraw
+from schemas.returns import Decision, DispositionCreate, Grade, HazardFound, InspectionCreate
 
 NOON = timedelta(hours=12)
 
@@ -241,7 +234,7 @@ class Story:
         inspection = InspectionCreate(
             inspected_on=self.on,
             grade=grade(share),
-            hazard=hazard,
+            hazard=HazardFound(hazard),
             tested_capacity_mah=capacity_mah,
             lessor_signatory=STAFF,
             lessee_signatory=CUSTOMER,
@@ -251,8 +244,8 @@ class Story:
             decided_on=self.on,
             reason=f"{hazard}, {share:.0%} of its rated capacity",
         )
-        await end_of_life.inspect(tx, pack.id, inspection, by=ACTOR, now=self.now)
-        await end_of_life.decide(tx, pack.id, disposition, by=ACTOR, now=self.now)
+        await returns.inspect(tx, pack.id, inspection, by=ACTOR, now=self.now)
+        await returns.decide(tx, pack.id, disposition, by=ACTOR, now=self.now)
         if release:
             self.shelf[pack.product].append(pack)
         else:
@@ -261,12 +254,12 @@ class Story:
     async def route(self, tx: Connection) -> None:
         """A way out for every pack that waits; those that find none wait on."""
         planned = RoutingCreate(hand_over_on=self.on + timedelta(days=HAND_OVER_AFTER_DAYS))
-        outlets = await end_of_life_store.candidates(tx, planned.hand_over_on, end_of_life.REQUIRED)
+        known = await snapshot.load(tx)
         waiting, self.condemned = self.condemned, []
         for pack in waiting:
             try:
                 routing = await end_of_life.route(
-                    tx, pack.id, planned, by=ACTOR, now=self.now, outlets=outlets
+                    tx, pack.id, planned, by=ACTOR, now=self.now, known=known
                 )
             except NoFeasibleOutlet:
                 self.condemned.append(pack)

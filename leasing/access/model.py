@@ -15,12 +15,15 @@ class Role(StrEnum):
     CUSTOMER = "customer"
     RECYCLER = "recycler"
     AUDITOR = "auditor"
+    REGULATOR = "regulator"
+    """Reads what becomes of packs, and no price: the database role has no table with one."""
 
 
 DB_ROLES = {
     Role.CUSTOMER: DbRole.CUSTOMER,
     Role.RECYCLER: DbRole.RECYCLER,
     Role.AUDITOR: DbRole.AUDITOR,
+    Role.REGULATOR: DbRole.REGULATOR,
 }
 
 

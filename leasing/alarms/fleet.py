@@ -22,6 +22,7 @@ Places = days.Counts
 Answer = tuple[list[Change], State]
 
 MOST_PADDING = 4
+NO_HOUR = -(2**62)
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -284,9 +285,8 @@ def charges(fleet: Fleet, rows: Readings) -> tuple[list[Hour], Bools]:
     ends = np.append(starts[1:], len(known)) - 1
     of_pack = pack[starts]
     # The first hour of a pack may be the one that goes on.
-    goes_on = new_pack[starts] & (
-        number[starts] == np.array([-1 if one.hour is None else one.hour for one in hours])[of_pack]
-    )
+    begun = np.array([NO_HOUR if one.hour is None else one.hour for one in hours])
+    goes_on = new_pack[starts] & (number[starts] == begun[of_pack])
     held = [hours[place] for place in of_pack[goes_on].tolist()]
     passed = np.diff(at_s, prepend=np.nan)
     amperes = np.concatenate([[np.nan], current[:-1]])

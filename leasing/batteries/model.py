@@ -5,8 +5,9 @@ from schemas.packs import PackState
 
 NEXT_STATES: dict[PackState, set[PackState]] = {
     PackState.IN_STOCK: {PackState.LEASED},
-    PackState.LEASED: {PackState.RETURNED, PackState.LOST, PackState.SOLD},
+    PackState.LEASED: {PackState.RETURNED, PackState.LOST, PackState.BURNT, PackState.SOLD},
     PackState.LOST: {PackState.RETURNED},
+    PackState.BURNT: {PackState.CONDEMNED},
     PackState.SOLD: set(),
     PackState.RETURNED: {PackState.IN_STOCK, PackState.CONDEMNED},
     PackState.CONDEMNED: {PackState.ROUTED},

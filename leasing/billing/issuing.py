@@ -17,10 +17,10 @@ from leasing.billing.model import (
 from leasing.db.pool import Connection
 from leasing.events import store as events
 from leasing.events.store import Event
+from leasing.kit.calendars import Convention, adjust, china_or_weekday
 from leasing.kit.rows import convert
 from leasing.ledger import service as ledger
 from leasing.ledger.model import Entry
-from leasing.pricing.calendars import Convention, adjust, china_or_weekday
 from schemas.billing import InvoiceKind, InvoiceState, InvoiceView
 
 SERIES = {InvoiceKind.INVOICE: "INV", InvoiceKind.CREDIT_NOTE: "CN"}

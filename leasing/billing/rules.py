@@ -385,6 +385,9 @@ ACCOUNTS = {
     Component.EARLY_TERMINATION: "revenue_fees",
     Component.LOSS: "revenue_fees",
     Component.DAMAGE: "revenue_fees",
+    Component.MISSING_PARTS: "revenue_fees",
+    Component.CAPACITY_SHORTFALL: "revenue_fees",
+    Component.LOGISTICS: "revenue_fees",
     Component.ADJUSTMENT: "revenue_rent",
     Component.BUY_OUT: "revenue_sales",
 }

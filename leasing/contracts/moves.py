@@ -161,14 +161,18 @@ async def resume(tx: Connection, line_id: UUID, on: date, *, by: str, now: datet
     await tell(tx, line, "line.resumed", {"on": on}, by=by, now=now)
 
 
-# Missing, stolen, damaged
+# Missing, stolen, burnt, damaged
+
+TOLD_AS = {IncidentKind.DAMAGED: "pack.damaged", IncidentKind.BURNT: "pack.burnt"}
+"""Steps of a pack's life; whatever else befalls it, it is lost."""
 
 
 async def report(
     tx: Connection, line_id: UUID, data: IncidentCreate, *, by: str, now: datetime
 ) -> IncidentView:
-    """Something befell the pack in a line. A pack that is missing or stolen leaves the line empty
-    from that day on: there is no rent for it until another is handed over."""
+    """Something befell the pack in a line. A pack that is missing, stolen or burnt leaves the line
+    empty from that day on: there is no rent for it until another is handed over. What is left of a
+    burnt one is with the lessor."""
     refuse_future(data.happened_on, civil_date(now), "happened_on")
     if data.compensation_amount and data.liable is not Liability.LESSEE:
         message = "only a liable lessee owes compensation"
@@ -177,12 +181,16 @@ async def report(
     line = await lock(tx, line_id, data.happened_on)
     pack_id = await pack_in(tx, line, data.happened_on)
     gone = data.kind is not IncidentKind.DAMAGED
+    burnt = data.kind is IncidentKind.BURNT
     if gone:
         await stays.close(tx, {line_id: data.happened_on})
         await duties.close(tx, {pack_id: data.happened_on}, "pack_lost")
     pack = await batteries.lock(tx, pack_id)
     if gone:
-        await batteries.move(tx, pack, PackState.LOST)
+        await batteries.move(tx, pack, PackState.BURNT if burnt else PackState.LOST)
+    if burnt:
+        remains = Departure(line, pack_id, data.happened_on)
+        await stays.insert_returns(tx, [remains], "burnt")
     row = await incidents.insert(tx, line_id, pack_id, data, by, now)
     if data.compensation_amount:
         component = "loss" if gone else "damage"
@@ -197,7 +205,7 @@ async def report(
         "site_id": line.site_id,
         "liable": data.liable,
     }
-    kind = "pack.lost" if gone else "pack.damaged"
+    kind = TOLD_AS.get(data.kind, "pack.lost")
     step = Step(pack_id, kind, data.happened_on, facts, line.adcode, line.lessee_id)
     await traceability.record(tx, [step], by=by, now=now)
     told = {
@@ -229,7 +237,7 @@ async def find(
     incident = await incidents.lock(tx, incident_id)
     if incident is None:
         raise NoSuchIncident
-    if incident["kind"] == IncidentKind.DAMAGED or incident["found_on"] is not None:
+    if incident["kind"] in TOLD_AS or incident["found_on"] is not None:
         raise NotLost
     if on < incident["happened_on"]:
         raise BeforePlacement(f"it was lost on {incident['happened_on']}")

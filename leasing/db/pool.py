@@ -5,7 +5,7 @@ path holds one schema, the lessor's, and nothing else: a table that is missing t
 error, never another lessor's table.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from types import TracebackType
@@ -36,6 +36,7 @@ class DbRole(StrEnum):
     CUSTOMER = "leasing_customer"
     RECYCLER = "leasing_recycler"
     AUDITOR = "leasing_auditor"
+    REGULATOR = "leasing_regulator"
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -97,6 +98,8 @@ class Database:
         self.pool = pool
         self.dsn = dsn
         self.settings = settings
+        self.before_closing: list[Callable[[], Awaitable[None]]] = []
+        """What ends with the pool: connections beside it, and tasks."""
 
     @asynccontextmanager
     async def transaction(
@@ -140,6 +143,8 @@ class Database:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for end in self.before_closing:
+            await end()
         await self.pool.close()
 
 

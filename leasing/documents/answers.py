@@ -64,6 +64,24 @@ class GivesInvoice(Operation):
 
 
 @dataclass
+class GivesPrinted(Operation):
+    """A document that is for people alone."""
+
+    def __post_init__(self) -> None:
+        assert self.responses is not None
+        self.responses["200"] = given_as((DocumentFormat.HTML, DocumentFormat.PDF))
+
+
+@dataclass
+class GivesRegister(Operation):
+    """A file of rows."""
+
+    def __post_init__(self) -> None:
+        assert self.responses is not None
+        self.responses["200"] = given_as((DocumentFormat.CSV,))
+
+
+@dataclass
 class GivesStatement(Operation):
     def __post_init__(self) -> None:
         assert self.responses is not None

@@ -104,7 +104,8 @@ class InvoiceDocument(msgspec.Struct, frozen=True):
     credits: str | None
     """Number of the invoice that a credit note mirrors, when it is one."""
     issued_on: date
-    due_on: date
+    due_on: date | None
+    """Nobody has to pay a credit note by a day."""
     first_on: date
     last_on: date
     currency: str

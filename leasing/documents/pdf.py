@@ -230,8 +230,8 @@ def facts(named: Named, words: Words) -> list[tuple[str, str]]:
     found += [
         ("period", f"{document.first_on} {words.of('through')} {document.last_on}"),
         ("issued_on", str(document.issued_on)),
-        ("due_on", str(document.due_on)),
     ]
+    found += [("due_on", str(document.due_on))] if document.due_on else []
     return [(words.of(label), value) for label, value in found]
 
 

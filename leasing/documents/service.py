@@ -4,6 +4,7 @@ requests are answered meanwhile."""
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -12,7 +13,6 @@ from leasing.db.pool import Connection, Database
 from leasing.documents import pages, sheets, store, ubl
 from leasing.documents.model import Named
 from leasing.documents.pdf import Layout, Printer
-from leasing.documents.statements import NamedStatement
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.time import system_now
@@ -38,6 +38,13 @@ MAX_KEPT_BYTES = 20_000_000
 """A PDF larger than this is made again each time."""
 
 
+class Printed(Protocol):
+    """A document with its name, the SHA-256 of its canonical JSON."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
 class Press:
     """PDFs as they are asked for: from the cache, or printed and then kept.
 
@@ -52,7 +59,7 @@ class Press:
     async def pdf(
         self,
         tx: Connection,
-        named: Named | NamedStatement,
+        named: Printed,
         language: DocumentLanguage,
         layout: Layout | None = None,
     ) -> bytes:

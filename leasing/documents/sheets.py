@@ -246,7 +246,7 @@ def facts(named: Named, words: Words) -> list[tuple[str, Cell]]:
         ("number", document.number),
         ("credits", document.credits),
         ("issued_on", document.issued_on),
-        ("due_on", document.due_on),
+        *([("due_on", document.due_on)] if document.due_on else []),
         ("period", period),
         ("seller", words.name(document.seller.name, document.seller.name_en)),
         ("credit_code", document.seller.credit_code),

@@ -165,7 +165,7 @@ def document_of(
         number=head["number"],
         credits=the_one([line.takes_back for _, line in lines]) if is_credit else None,
         issued_on=head["issued_on"],
-        due_on=head["due_on"],
+        due_on=None if is_credit else head["due_on"],
         first_on=head["from_on"],
         last_on=head["to_on"] - ONE_DAY,
         currency=head["currency"],

@@ -9,6 +9,7 @@ UN/ECE recommendation 20 for units, ISO 4217 and ISO 3166-1.
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 from xml.sax.saxutils import XMLGenerator
@@ -196,7 +197,7 @@ class Ubl:
             xml.leaf("CustomizationID", GUIDELINE)
             xml.leaf("ID", document.number)
             xml.leaf("IssueDate", document.issued_on)
-            if document.kind is DocumentKind.INVOICE:
+            if document.due_on:
                 xml.leaf("DueDate", document.due_on)
             xml.leaf(f"{self.root}TypeCode", self.type)
             if document.total_in_words:
@@ -212,7 +213,7 @@ class Ubl:
             self.party("AccountingSupplierParty", document.seller)
             self.party("AccountingCustomerParty", document.buyer)
             with xml.element("cac:PaymentTerms"):
-                xml.leaf("Note", f"{LABELS['due_on'][0]} {document.due_on}")
+                xml.leaf("Note", terms(document.due_on))
             self.taxes(document.vat, document.sums)
             self.totals(document.sums)
             for number, (*_, site, line) in enumerate(lines_of(document), start=1):
@@ -287,6 +288,12 @@ class Ubl:
             with xml.element("cac:Price"):
                 xml.leaf("PriceAmount", how.price, currencyID=document.currency)
                 xml.leaf("BaseQuantity", how.base, unitCode=how.unit)
+
+
+def terms(due_on: date | None) -> str:
+    """Terms of payment (BT-20). They, or a day, are asked for even where money is given back
+    (BR-CO-25)."""
+    return LABELS["set_off"][0] if due_on is None else f"{LABELS['due_on'][0]} {due_on}"
 
 
 def preceding(document: InvoiceDocument) -> list[str]:

@@ -6,11 +6,11 @@ three methods.
 """
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Protocol
 
 from leasing.einvoices.model import AnswerFile, Dispatch
+from leasing.kit.files import put
 
 
 class Gateway(Protocol):
@@ -57,18 +57,3 @@ class FileDrop:
     def move(self, name: str, to: str) -> None:
         (self.folder / to).mkdir(parents=True, exist_ok=True)
         (self.folder / "in" / name).replace(self.folder / to / name)
-
-
-def put(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it, also after a power cut."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

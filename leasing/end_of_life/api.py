@@ -1,5 +1,6 @@
 """End of life over HTTP."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.access.model import Caller, Role
 from leasing.end_of_life import service, store
+from leasing.end_of_life.knowing import KNOWS_OUTLETS, AllOutlets
 from leasing.http.edge import RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
@@ -16,40 +18,59 @@ from leasing.kit.rows import convert_all
 from schemas.end_of_life import (
     CertificateCreate,
     CertificateView,
-    DispositionCreate,
-    DispositionView,
     HandOverCreate,
-    InspectionCreate,
-    InspectionView,
+    LotOptionsView,
+    LotRoutedView,
+    LotRoutingCreate,
     ReleaseCreate,
+    RouteOptionsView,
     RoutingCreate,
     RoutingState,
     RoutingView,
 )
 
 
-@post("/packs/{pack_id:uuid}/inspections", responses=when_posting(404))
-async def inspect_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[InspectionCreate]
-) -> InspectionView:
-    """Record the joint inspection of a returned pack."""
-    return await service.inspect(tx, pack_id, data, by=str(caller), now=now)
-
-
-@post("/packs/{pack_id:uuid}/dispositions", responses=when_posting(404))
-async def decide_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[DispositionCreate]
-) -> DispositionView:
-    """Decide what becomes of an inspected pack."""
-    return await service.decide(tx, pack_id, data, by=str(caller), now=now)
-
-
-@post("/packs/{pack_id:uuid}/routings", responses=when_posting(404))
+@post("/packs/{pack_id:uuid}/routings", dependencies=KNOWS_OUTLETS, responses=when_posting(404))
 async def route_pack(
-    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[RoutingCreate]
+    tx: Tx,
+    caller: By,
+    now: Now,
+    known: AllOutlets,
+    pack_id: FromPath[UUID],
+    data: JSONBody[RoutingCreate],
 ) -> RoutingView:
-    """Choose an outlet for a condemned pack and reserve its room; the answer says why."""
-    return await service.route(tx, pack_id, data, by=str(caller), now=now)
+    """Choose the best outlet for a condemned pack and reserve its room; the answer says why."""
+    return await service.route(tx, pack_id, data, by=str(caller), now=now, known=known)
+
+
+@get(
+    "/packs/{pack_id:uuid}/route-options",
+    dependencies=KNOWS_OUTLETS,
+    responses=when_reading(404, 409),
+)
+async def list_route_options(
+    tx: Tx, known: AllOutlets, pack_id: FromPath[UUID], hand_over_on: FromQuery[date]
+) -> RouteOptionsView:
+    """Where a condemned pack should go if it were handed over on a day: the best of all outlets,
+    the next, the nearest and what excludes it. Nothing is reserved."""
+    return await service.route_options(tx, pack_id, hand_over_on, known)
+
+
+@post("/lot-options", status_code=200, dependencies=KNOWS_OUTLETS, responses=when_posting())
+async def list_lot_options(
+    tx: Tx, known: AllOutlets, data: JSONBody[LotRoutingCreate]
+) -> LotOptionsView:
+    """Where several packs that wait at one place should go together: the best of all outlets that
+    may take every one and have room for all. Nothing is reserved."""
+    return await service.lot_options(tx, data, known)
+
+
+@post("/lot-routings", dependencies=KNOWS_OUTLETS, responses=when_posting())
+async def route_packs_together(
+    tx: Tx, caller: By, now: Now, known: AllOutlets, data: JSONBody[LotRoutingCreate]
+) -> LotRoutedView:
+    """Reserve room for several packs of one place at the best outlet for all of them."""
+    return await service.route_lot(tx, data, by=str(caller), now=now, known=known)
 
 
 def shown_to(caller: Caller, routing: RoutingView) -> RoutingView:
@@ -104,9 +125,10 @@ async def certify_recycling(
 
 
 HANDLERS = [
-    inspect_pack,
-    decide_pack,
     route_pack,
+    list_route_options,
+    list_lot_options,
+    route_packs_together,
     list_routings,
     get_routing,
     hand_over_pack,

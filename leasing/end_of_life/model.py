@@ -5,53 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from leasing.kit.errors import Conflict, NotFound
-from schemas.outlets import Hazard, OutletKind
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """An outlet as seen from a pack on its planned hand-over day."""
-
-    id: UUID
-    code: str
-    kind: OutletKind
-    longitude: float
-    latitude: float
-    recycler_id: UUID
-    chemistries: list[str]
-    hazards: list[Hazard]
-    free_kg: int
-    missing: list[str]
-    """Kinds of evidence that the recycler does not hold on that day."""
-
-
-class Ranked(msgspec.Struct, frozen=True):
-    """A candidate with its distance and every reason against it."""
-
-    outlet: Candidate
-    distance_m: int
-    reasons: list[str]
-
-
-class Load(msgspec.Struct, frozen=True):
-    """What is to be taken: one pack."""
-
-    pack_id: UUID
-    chemistry: str
-    hazard: Hazard
-    mass_kg: int
-    longitude: float
-    latitude: float
-
-
-class NoInspection(Conflict):
-    code = "not_inspected"
-    title = "A returned pack is inspected before it is decided on"
-
-
-class HazardForbidsRelease(Conflict):
-    code = "hazard_forbids_release"
-    title = "A damaged pack is not leased again"
+from leasing.end_of_life import terms
+from leasing.kit.errors import Conflict, Invalid, NotFound
 
 
 class NotDecided(Conflict):
@@ -59,14 +14,9 @@ class NotDecided(Conflict):
     title = "Only a pack that was condemned is routed to a recycler"
 
 
-class InspectedAlready(Conflict):
-    code = "inspected_already"
-    title = "The pack was inspected on that day"
-
-
-class DecidedAlready(Conflict):
-    code = "decided_already"
-    title = "This inspection was decided on"
+class NotOnePlace(Conflict):
+    code = "lot_not_of_one_place"
+    title = "The packs of a lot wait at one place"
 
 
 class NoFeasibleOutlet(Conflict):
@@ -77,6 +27,21 @@ class NoFeasibleOutlet(Conflict):
 class NoSuchRouting(NotFound):
     code = "routing_not_found"
     title = "There is no such routing"
+
+
+class NoSuchPlan(NotFound):
+    code = "routing_plan_not_found"
+    title = "There is no such plan"
+
+
+class PlanIsClosed(Conflict):
+    code = "routing_plan_closed"
+    title = "The plan does not wait to be applied"
+
+
+class NothingToReroute(Conflict):
+    code = "nothing_to_reroute"
+    title = "Every open routing leads to a recycler that may take the pack on its day"
 
 
 class RoutingState(Conflict):
@@ -104,11 +69,54 @@ class RecycledBeforeHandOver(Conflict):
     title = "A pack is recycled after it was handed over"
 
 
+class BadBatch(Invalid):
+    code = "bad_batch"
+    title = "These packs are no batch"
+
+
+class BadRecovery(Invalid):
+    code = "bad_recovery"
+    title = "The figures of the certificate contradict each other"
+
+
+class NoSuchBatch(NotFound):
+    code = "recovery_batch_not_found"
+    title = "There is no such batch"
+
+
+class BatchInState(Conflict):
+    code = "recovery_batch_state"
+    title = "The batch is in another state"
+
+
+class BatchNumberTaken(Conflict):
+    code = "recovery_batch_number_taken"
+    title = "The recycler has another batch with this number"
+
+
+class InAnotherBatch(Conflict):
+    code = "in_another_batch"
+    title = "A pack is treated in one batch"
+
+
+class CertificateFinal(Conflict):
+    code = "certificate_final"
+    title = "A certificate is not changed"
+
+
+class Consigned(Conflict):
+    code = "routing_consigned"
+    title = "The pack is in a consignment, and goes with it"
+
+
 CONSTRAINTS = {
-    "inspection_once": InspectedAlready,
-    "disposition_once_per_inspection": DecidedAlready,
+    **terms.CONSTRAINTS,
     "outlet_store_limit": OutletFull,
-    "recycling_certificate_number_once": CertificateNumberTaken,
+    "recovery_certificate_number_once": CertificateNumberTaken,
+    "recovery_batch_number_once": BatchNumberTaken,
+    "recovery_batch_pack_once": InAnotherBatch,
+    "recovery_certificate_is_final": CertificateFinal,
+    "routing_consigned": Consigned,
     "routing_recycled_after_hand_over": RecycledBeforeHandOver,
 }
 

@@ -1,89 +1,68 @@
-"""End of life: inspect, decide, route, hand over, certify."""
+"""End of life: route, hand over, certify."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
+from asyncpg import Record
+
 from leasing.batteries import service as batteries
+from leasing.batteries import store as batteries_store
+from leasing.batteries.store import Pack
 from leasing.db.pool import Connection
-from leasing.end_of_life import rules, store
+from leasing.end_of_life import (
+    choosing,
+    loads,
+    placing,
+    recovery,
+    recovery_store,
+    reserving,
+    snapshot,
+    store,
+    terms,
+)
+from leasing.end_of_life.choosing import LotJudged
+from leasing.end_of_life.loads import Load
 from leasing.end_of_life.model import (
-    Candidate,
-    HazardForbidsRelease,
-    Load,
     NoFeasibleOutlet,
-    NoInspection,
     NoSuchRouting,
     NotDecided,
+    NotOnePlace,
     OutletNotQualified,
-    Ranked,
+    RecycledBeforeHandOver,
     Routing,
     RoutingState,
 )
+from leasing.end_of_life.reserving import REQUIRED
+from leasing.end_of_life.snapshot import ALLOWED, Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
 from leasing.kit.rows import convert
-from leasing.kit.time import civil_date
+from leasing.kit.time import civil_date, midnight
+from leasing.routing.one import Question
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.end_of_life import (
     CertificateCreate,
     CertificateView,
-    Decision,
-    DispositionCreate,
-    DispositionView,
-    InspectionCreate,
-    InspectionView,
+    LotOptionsView,
+    LotOptionView,
+    LotRoutedView,
+    LotRoutingCreate,
     ReleaseCreate,
+    RouteOptionsView,
     RoutingCreate,
     RoutingView,
 )
 from schemas.end_of_life import RoutingState as State
-from schemas.outlets import Hazard
 from schemas.packs import PackState
-
-REQUIRED = [str(kind) for kind in rules.REQUIRED]
-
-
-async def inspect(
-    tx: Connection, pack_id: UUID, data: InspectionCreate, *, by: str, now: datetime
-) -> InspectionView:
-    """Record the joint inspection of a pack that came back."""
-    refuse_future(data.inspected_on, civil_date(now), "inspected_on")
-    pack = await batteries.lock(tx, pack_id)
-    if pack.state is not PackState.RETURNED:
-        raise NoInspection(f"a pack that is {pack.state} is not inspected", state=pack.state)
-    inspection = convert(await store.insert_inspection(tx, pack_id, data), InspectionView)
-    facts: dict[str, object] = {"grade": data.grade, "hazard": data.hazard}
-    step = Step(pack_id, "pack.inspected", data.inspected_on, facts)
-    await traceability.record(tx, [step], by=by, now=now)
-    inspected = Event("pack", pack_id, "pack.inspected", {**facts, "on": data.inspected_on})
-    await events.append(tx, [inspected], actor=by, now=now)
-    return inspection
-
-
-async def decide(
-    tx: Connection, pack_id: UUID, data: DispositionCreate, *, by: str, now: datetime
-) -> DispositionView:
-    """Decide what becomes of an inspected pack: another lease, or waste. Raises
-    `HazardForbidsRelease` for a damaged pack that should be leased again."""
-    refuse_future(data.decided_on, civil_date(now), "decided_on")
-    pack = await batteries.lock(tx, pack_id)
-    inspection = await store.newest_inspection(tx, pack_id)
-    if inspection is None:
-        raise NoInspection
-    released = data.decision is Decision.RELEASE
-    if released and inspection["hazard"] != Hazard.INTACT:
-        raise HazardForbidsRelease(f"the pack was found {inspection['hazard']}")
-    await batteries.move(tx, pack, PackState.IN_STOCK if released else PackState.CONDEMNED)
-    row = await store.insert_disposition(tx, pack_id, inspection["id"], data)
-    kind = "pack.reinstated" if released else "waste.declared"
-    facts: dict[str, object] = {"reason": data.reason}
-    step = Step(pack_id, kind, data.decided_on, facts)
-    await traceability.record(tx, [step], by=by, now=now)
-    decided = Event("pack", pack_id, kind, {**facts, "on": data.decided_on})
-    await events.append(tx, [decided], actor=by, now=now)
-    return convert(row, DispositionView)
+from schemas.recovery import (
+    Metal,
+    MetalRecovery,
+    RecoveryBatchCreate,
+    RecoveryCertificateCreate,
+)
 
 
 async def route(
@@ -93,12 +72,13 @@ async def route(
     *,
     by: str,
     now: datetime,
-    outlets: list[Candidate] | None = None,
+    known: Known | None = None,
 ) -> RoutingView:
-    """Choose the nearest outlet that may and can take a condemned pack on the planned day, and
-    reserve its room. `outlets` may be passed by a caller who routes many packs at once.
+    """Choose the outlet at which a condemned pack brings most, of all that may and can take it on
+    the planned day, and reserve its room. `known` is what the caller knows of all outlets; without
+    it they are read anew.
 
-    Raises `NoFeasibleOutlet` with the number of outlets that each reason excludes.
+    Raises `NoFeasibleOutlet` with the number of outlets that each reason speaks against.
     """
     pack = await batteries.lock(tx, pack_id)
     if pack.state is not PackState.CONDEMNED:
@@ -106,39 +86,33 @@ async def route(
     place = await store.condemned(tx, pack_id)
     if place is None:
         raise NotDecided
-    load = Load(
-        pack_id=pack_id,
-        chemistry=pack.chemistry,
-        hazard=Hazard(place["hazard"]),
-        mass_kg=pack.mass_kg,
-        longitude=place["longitude"],
-        latitude=place["latitude"],
-    )
-    if outlets is None:
-        outlets = await store.candidates(tx, data.hand_over_on, REQUIRED)
-    ranked = rules.rank(load, outlets)
-    position = await reserve_nearest(tx, ranked, pack.mass_kg)
-    chosen = ranked[position]
+    known = known or await snapshot.load(tx)
+    day = known.on(data.hand_over_on)
+    asked = asked_of(day, pack, place)
+    judged = await reserving.reserve_best(tx, known, day, asked)
+    chosen, day = judged.answer.chosen, judged.day
+    assert chosen is not None
     await batteries.move(tx, pack, PackState.ROUTED)
+    recycler = day.known.recycler_ids[day.known.recycler[chosen.outlet]]
     routing_id = await store.insert_routing(
         tx,
         pack_id=pack_id,
         disposition_id=place["disposition_id"],
-        outlet_id=chosen.outlet.id,
-        recycler_id=chosen.outlet.recycler_id,
+        outlet_id=day.known.ids[chosen.outlet],
+        recycler_id=recycler,
         mass_kg=pack.mass_kg,
-        distance_m=chosen.distance_m,
+        distance_m=judged.distance_m(chosen.outlet),
         hand_over_on=data.hand_over_on,
-        explanation=rules.explain(ranked, position),
+        explanation=choosing.explanation(judged),
         now=now,
+        expires_at=midnight(terms.expires_on(day.terms, data.hand_over_on)),
     )
     facts: dict[str, object] = {
         "routing_id": routing_id,
-        "outlet": chosen.outlet.code,
-        "distance_m": chosen.distance_m,
+        "outlet": day.known.codes[chosen.outlet],
+        "distance_m": judged.distance_m(chosen.outlet),
         "hand_over_on": data.hand_over_on,
     }
-    recycler = chosen.outlet.recycler_id
     step = Step(pack_id, "route.chosen", civil_date(now), facts, place["adcode"], recycler)
     await traceability.record(tx, [step], by=by, now=now)
     chosen_event = Event("routing", routing_id, "routing.chosen", facts)
@@ -146,20 +120,112 @@ async def route(
     return await get_routing(tx, routing_id)
 
 
-async def reserve_nearest(tx: Connection, ranked: list[Ranked], mass_kg: int) -> int:
-    """Reserve room at the first outlet that nothing speaks against, and return its place in
-    the ranking. One that filled up since it was read is passed over, and says so."""
-    for position, candidate in enumerate(ranked):
-        if candidate.reasons:
-            continue
-        if await store.reserve(tx, candidate.outlet.id, mass_kg):
-            return position
-        candidate.reasons.append("SPACE")
-    counts: dict[str, int] = {}
-    for candidate in ranked:
-        for reason in candidate.reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    raise NoFeasibleOutlet(f"none of {len(ranked)} outlets", excluded_by_reason=counts)
+def asked_of(day: Day, pack: Pack, place: Record) -> Question:
+    return day.question(
+        longitude=place["longitude"],
+        latitude=place["latitude"],
+        adcode=place["adcode"],
+        chemistry=pack.chemistry,
+        hazard=place["hazard"],
+        dispositions=ALLOWED[place["decision"]],
+        mass_kg=pack.mass_kg,
+    )
+
+
+async def route_options(
+    tx: Connection, pack_id: UUID, hand_over_on: date, known: Known
+) -> RouteOptionsView:
+    """Where a condemned pack should go, and why. Nothing is written."""
+    row = await store.condemned(tx, pack_id)
+    if row is None:
+        await batteries.get(tx, pack_id)
+        raise NotDecided
+    day = known.on(hand_over_on)
+    asked = day.question(
+        longitude=row["longitude"],
+        latitude=row["latitude"],
+        adcode=row["adcode"],
+        chemistry=row["chemistry"],
+        hazard=row["hazard"],
+        dispositions=ALLOWED[row["decision"]],
+        mass_kg=row["mass_kg"],
+    )
+    judged = await reserving.judge(tx, day, asked)
+    return choosing.options(judged, [pack_id], hand_over_on)
+
+
+async def lot(tx: Connection, data: LotRoutingCreate, known: Known) -> tuple[list[Load], LotJudged]:
+    """Packs of a lot with the answer for all of them together. Raises `NotDecided` and
+    `NotOnePlace`."""
+    ours = await loads.these(tx, data.pack_ids)
+    if len(ours) != len(set(data.pack_ids)):
+        raise NotDecided("some packs of the lot were not condemned")
+    places = {(load.longitude, load.latitude) for load in ours}
+    if len(places) > 1:
+        raise NotOnePlace(f"they wait at {len(places)} places")
+    day = known.on(data.hand_over_on)
+    await snapshot.read_room(tx, known)
+    return ours, choosing.judge_lot(day, [day.question_of(load) for load in ours])
+
+
+async def lot_options(tx: Connection, data: LotRoutingCreate, known: Known) -> LotOptionsView:
+    """Where several packs of one place should go together. Nothing is written."""
+    ours, judged = await lot(tx, data, known)
+    best = [lot_option(judged, ours, outlet) for outlet in judged.order] + [None, None]
+    return LotOptionsView(
+        pack_ids=[load.pack_id for load in ours],
+        hand_over_on=data.hand_over_on,
+        mass_kg=judged.mass_kg,
+        chosen=best[0],
+        runner_up=best[1],
+        excluded_by_reason={
+            code.name: int(mask.sum()) for code, mask in judged.masks.items() if mask.any()
+        },
+    )
+
+
+def lot_option(judged: LotJudged, ours: list[Load], outlet: int) -> LotOptionView:
+    day = judged.day
+    brought = loads.carried(day, ours, [outlet] * len(ours))
+    offer, freight, packing = (
+        sum(each) for each in (brought.offer, brought.freight, brought.packing)
+    )
+    return LotOptionView(
+        outlet_id=day.known.ids[outlet],
+        outlet_code=day.known.codes[outlet],
+        recycler_id=day.known.recycler_ids[day.known.recycler[outlet]],
+        distance_m=100 * int(judged.far[outlet]),
+        offer_amount=offer,
+        freight_amount=freight,
+        packing_amount=packing,
+        net_amount=offer + freight + packing,
+    )
+
+
+async def route_lot(
+    tx: Connection, data: LotRoutingCreate, *, by: str, now: datetime, known: Known
+) -> LotRoutedView:
+    """Reserve room for several packs of one place at the outlet where they bring most together. It
+    is locked before its room is counted; packs that it cannot take all the same go to the next best
+    one by one. Raises `NoFeasibleOutlet` when no outlet takes them all."""
+    packs = await batteries_store.lock_many(tx, data.pack_ids)
+    wrong = sorted({pack.state for pack in packs.values()} - {PackState.CONDEMNED})
+    if wrong:
+        raise NotDecided(f"some packs are {', '.join(wrong)}")
+    ours, judged = await lot(tx, data, known)
+    if not judged.order:
+        counts = {code.name: int(mask.sum()) for code, mask in judged.masks.items() if mask.any()}
+        raise NoFeasibleOutlet(
+            f"none of {len(known.ids)} outlets takes all of them", excluded_by_reason=counts
+        )
+    wanted = dict.fromkeys(range(len(ours)), judged.order[0])
+    why: dict[str, object] = {"rule": "the best value for all packs of a lot together"}
+    sent = await placing.send(tx, judged.day, ours, wanted, by=by, now=now, why=why)
+    if sent.refused:
+        raise NoFeasibleOutlet("room was taken meanwhile", packs=len(sent.refused))
+    return LotRoutedView(
+        routings=[await get_routing(tx, sent.routings[place]) for place in sorted(sent.routings)]
+    )
 
 
 async def get_routing(tx: Connection, routing_id: UUID) -> RoutingView:
@@ -180,10 +246,17 @@ async def lock_routing(tx: Connection, routing_id: UUID, state: State) -> Routin
 
 
 async def hand_over(
-    tx: Connection, routing_id: UUID, on: date, *, by: str, now: datetime
+    tx: Connection,
+    routing_id: UUID,
+    on: date,
+    *,
+    by: str,
+    now: datetime,
+    consigned: dict[str, object] | None = None,
 ) -> RoutingView:
     """Hand a pack over at its outlet. The recycler's qualification is asked again, on this
-    very day: raises `OutletNotQualified` when it was lost since the choice."""
+    very day: raises `OutletNotQualified` when it was lost since the choice. `consigned` tells of
+    the lot that brought it: its room was kept among what is in transit then."""
     refuse_future(on, civil_date(now), "handed_over_on")
     routing = await lock_routing(tx, routing_id, State.RESERVED)
     missing = await store.lacking(tx, routing.recycler_id, on, REQUIRED)
@@ -196,10 +269,13 @@ async def hand_over(
     pack = await batteries.lock(tx, routing.pack_id)
     await batteries.move(tx, pack, PackState.HANDED_OVER)
     await store.hand_over(tx, routing_id, on)
-    await store.move_mass(
-        tx, routing.outlet_id, reserved_kg=-routing.mass_kg, stock_kg=routing.mass_kg
-    )
-    facts: dict[str, object] = {"routing_id": routing_id, "mass_kg": routing.mass_kg}
+    left = {"reserved_kg" if consigned is None else "in_transit_kg": -routing.mass_kg}
+    await store.move_mass(tx, routing.outlet_id, stock_kg=routing.mass_kg, **left)
+    facts: dict[str, object] = {
+        "routing_id": routing_id,
+        "mass_kg": routing.mass_kg,
+        **(consigned or {}),
+    }
     steps = [
         Step(pack.id, kind, on, facts, routing.adcode, routing.recycler_id)
         for kind in ("waste.outbound", "waste.inbound")
@@ -213,7 +289,10 @@ async def hand_over(
 async def release(
     tx: Connection, routing_id: UUID, data: ReleaseCreate, *, by: str, now: datetime
 ) -> RoutingView:
-    """Give up a routing before hand-over: the room is free again, the pack waits for another."""
+    """Give up a routing before hand-over: the room is free again, the pack waits for another.
+    One that was given up already stays as it is."""
+    if await store.is_released(tx, routing_id):
+        return await get_routing(tx, routing_id)
     routing = await lock_routing(tx, routing_id, State.RESERVED)
     pack = await batteries.lock(tx, routing.pack_id)
     await batteries.move(tx, pack, PackState.CONDEMNED)
@@ -233,28 +312,37 @@ async def release(
 async def certify(
     tx: Connection, routing_id: UUID, data: CertificateCreate, *, by: str, now: datetime
 ) -> CertificateView:
-    """Record the recycler's certificate: the pack is no more, the outlet has its room back."""
+    """Record the recycler's certificate of a single pack: a batch of one. The pack is no more, the
+    outlet has its room back."""
     refuse_future(data.recycled_on, civil_date(now), "recycled_on")
     routing = await lock_routing(tx, routing_id, State.HANDED_OVER)
-    pack = await batteries.lock(tx, routing.pack_id)
-    await batteries.move(tx, pack, PackState.RECYCLED, recycled_on=data.recycled_on)
-    await store.recycle(tx, routing_id, data.recycled_on)
-    await store.move_mass(tx, routing.outlet_id, stock_kg=-routing.mass_kg)
-    row = dict(await store.insert_certificate(tx, routing, data))
-    facts: dict[str, object] = {
-        "routing_id": routing_id,
-        "certificate": data.number,
-        "lithium_percent": data.lithium_percent,
-        "nickel_cobalt_manganese_percent": data.nickel_cobalt_manganese_percent,
-    }
-    step = Step(
-        pack.id, "recycle.completed", data.recycled_on, facts, routing.adcode, routing.recycler_id
+    locked = await recovery_store.lock_routings(tx, [routing_id])
+    (handed_over_on,) = [row["handed_over_on"] for row in locked]
+    if data.recycled_on < handed_over_on:
+        raise RecycledBeforeHandOver(f"it was handed over on {handed_over_on}")
+    alone = RecoveryBatchCreate(
+        number=f"R-{routing_id}",
+        received_on=handed_over_on,
+        mass_in_kg=str(routing.mass_kg),
+        routing_ids=[routing_id],
     )
-    await traceability.record(tx, [step], by=by, now=now)
-    told = {**facts, "on": data.recycled_on}
-    recycled = Event("routing", routing_id, "routing.recycled", told)
-    await events.append(tx, [recycled], actor=by, now=now)
-    row["below_floor"] = rules.below_floor(
-        row["lithium_percent"], row["nickel_cobalt_manganese_percent"]
+    batch_id = await recovery.insert(tx, locked, alone, by=by, now=now)
+    batch = await recovery_store.lock_batch(tx, batch_id)
+    assert batch is not None
+    ncm = data.nickel_cobalt_manganese_percent
+    metals = [MetalRecovery(metal=Metal.LI, percent=data.lithium_percent)]
+    if ncm is not None:
+        metals.append(MetalRecovery(metal=Metal.NICKEL_COBALT_MANGANESE, percent=ncm))
+    certificate = RecoveryCertificateCreate(
+        number=data.number, recycled_on=data.recycled_on, metals=metals
     )
-    return convert(row, CertificateView)
+    certified = await recovery.finish(tx, batch, locked, certificate, by=by, now=now)
+    return CertificateView(
+        routing_id=routing_id,
+        number=data.number,
+        recycler_id=routing.recycler_id,
+        recycled_on=data.recycled_on,
+        lithium_percent=Decimal(data.lithium_percent),
+        nickel_cobalt_manganese_percent=None if ncm is None else Decimal(ncm),
+        below_floor=bool(certified.is_below_floor),
+    )

@@ -1,77 +1,20 @@
 """End of life in the database."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from asyncpg import Record
 
 from leasing.db.pool import Connection
-from leasing.end_of_life.model import Candidate, Routing
-from leasing.kit.rows import convert, convert_all
-from schemas.end_of_life import CertificateCreate, DispositionCreate, InspectionCreate
-
-INSERT_INSPECTION = """
-INSERT INTO inspection (pack_id, inspected_on, grade, hazard, tested_capacity_mah, remarks,
-                        lessor_signatory, lessee_signatory)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-RETURNING id, pack_id, inspected_on, grade, hazard, tested_capacity_mah, remarks
-"""
-
-
-async def insert_inspection(tx: Connection, pack_id: UUID, data: InspectionCreate) -> Record:
-    row = await tx.fetchrow(
-        INSERT_INSPECTION,
-        pack_id,
-        data.inspected_on,
-        data.grade,
-        data.hazard,
-        data.tested_capacity_mah,
-        data.remarks,
-        data.lessor_signatory,
-        data.lessee_signatory,
-    )
-    assert row is not None
-    return row
-
-
-# The newest inspection since the pack came back last: an older one was of another lease.
-INSPECTION = """
-SELECT inspection.id, inspection.hazard, inspection.inspected_on
-  FROM inspection
- WHERE inspection.pack_id = $1
-   AND inspected_on >= (SELECT max(returned_on) FROM pack_return WHERE pack_id = $1)
- ORDER BY inspected_on DESC
- LIMIT 1
-"""
-
-
-async def newest_inspection(tx: Connection, pack_id: UUID) -> Record | None:
-    return await tx.fetchrow(INSPECTION, pack_id)
-
-
-INSERT_DISPOSITION = """
-INSERT INTO disposition (pack_id, inspection_id, decision, decided_on, reason)
-VALUES ($1, $2, $3, $4, $5)
-RETURNING id, pack_id, inspection_id, decision, decided_on, reason
-"""
-
-
-async def insert_disposition(
-    tx: Connection, pack_id: UUID, inspection_id: UUID, data: DispositionCreate
-) -> Record:
-    row = await tx.fetchrow(
-        INSERT_DISPOSITION, pack_id, inspection_id, data.decision, data.decided_on, data.reason
-    )
-    assert row is not None
-    return row
-
+from leasing.end_of_life.model import Routing
+from leasing.kit.rows import convert
 
 # A pack waits where it stood last: the site of its newest return.
 CONDEMNED = """
-SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.longitude,
-       site.latitude
+SELECT disposition.id AS disposition_id, disposition.decision, inspection.hazard, site.adcode,
+       site.longitude, site.latitude, pack.chemistry, pack.mass_kg
   FROM disposition
+  JOIN pack ON pack.id = disposition.pack_id
   JOIN inspection ON inspection.id = disposition.inspection_id
   JOIN LATERAL (
          SELECT line_id
@@ -88,7 +31,7 @@ SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.lo
           LIMIT 1) AS last_stay ON true
   JOIN site ON site.id = last_stay.site_id
  WHERE disposition.pack_id = $1
-   AND disposition.decision = 'recycle'
+   AND disposition.decision IN ('dismantle', 'recycle')
  ORDER BY disposition.decided_on DESC, disposition.id DESC
  LIMIT 1
 """
@@ -96,42 +39,6 @@ SELECT disposition.id AS disposition_id, inspection.hazard, site.adcode, site.lo
 
 async def condemned(tx: Connection, pack_id: UUID) -> Record | None:
     return await tx.fetchrow(CONDEMNED, pack_id)
-
-
-# Every outlet, with the evidence its recycler lacks on the day. Each outlet is judged in code,
-# by rules one can test, and not left out here.
-CANDIDATES = """
-WITH lacking AS (
-  SELECT recycler.id,
-         array(
-           SELECT needed.kind
-             FROM unnest($2::text[]) AS needed (kind)
-            WHERE NOT EXISTS (
-              SELECT FROM qualification
-               WHERE qualification.party_id = recycler.id
-                 AND qualification.kind = needed.kind
-                 AND qualification.valid @> $1::date)) AS missing
-    FROM party AS recycler
-   WHERE recycler.kind = 'recycler'
-)
-SELECT outlet.id,
-       outlet.code,
-       outlet.kind,
-       outlet.longitude,
-       outlet.latitude,
-       outlet.recycler_id,
-       outlet.chemistries,
-       outlet.hazards,
-       outlet.store_limit_kg - outlet.stock_kg - outlet.reserved_kg - outlet.in_transit_kg
-         AS free_kg,
-       lacking.missing
-  FROM outlet
-  JOIN lacking ON lacking.id = outlet.recycler_id
-"""
-
-
-async def candidates(tx: Connection, on: date, required: list[str]) -> list[Candidate]:
-    return convert_all(await tx.fetch(CANDIDATES, on, required), Candidate)
 
 
 LACKING = """
@@ -157,32 +64,51 @@ UPDATE outlet
    SET reserved_kg = reserved_kg + $2
  WHERE id = $1
    AND stock_kg + reserved_kg + in_transit_kg + $2 <= store_limit_kg
+   AND (closed_from IS NULL OR closed_from > $3::date)
+   AND NOT EXISTS (
+         SELECT
+           FROM unnest($4::text[]) AS needed (kind)
+          WHERE NOT EXISTS (
+            SELECT FROM qualification
+             WHERE qualification.party_id = outlet.recycler_id
+               AND qualification.kind = needed.kind
+               AND qualification.valid @> $3::date))
 """
 
 
-async def reserve(tx: Connection, outlet_id: UUID, mass_kg: int) -> bool:
-    return await tx.execute(RESERVE, outlet_id, mass_kg) == "UPDATE 1"
+async def reserve(
+    tx: Connection, outlet_id: UUID, mass_kg: int, on: date, required: list[str]
+) -> bool:
+    """Take room for what is handed over on a day; False when there is none, the outlet is closed,
+    or the recycler lacks evidence on that day."""
+    return await tx.execute(RESERVE, outlet_id, mass_kg, on, required) == "UPDATE 1"
 
 
 MOVE_MASS = """
 UPDATE outlet
    SET reserved_kg = reserved_kg + $2,
-       stock_kg = stock_kg + $3
+       stock_kg = stock_kg + $3,
+       in_transit_kg = in_transit_kg + $4
  WHERE id = $1
 """
 
 
 async def move_mass(
-    tx: Connection, outlet_id: UUID, *, reserved_kg: int = 0, stock_kg: int = 0
+    tx: Connection,
+    outlet_id: UUID,
+    *,
+    reserved_kg: int = 0,
+    stock_kg: int = 0,
+    in_transit_kg: int = 0,
 ) -> None:
-    """Change what an outlet has reserved and in stock, by differences."""
-    await tx.execute(MOVE_MASS, outlet_id, reserved_kg, stock_kg)
+    """Change what an outlet has reserved, in stock and on the way to it, by differences."""
+    await tx.execute(MOVE_MASS, outlet_id, reserved_kg, stock_kg, in_transit_kg)
 
 
 INSERT_ROUTING = """
 INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m,
-                     hand_over_on, explanation, chosen_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                     hand_over_on, explanation, chosen_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING id
 """
 
@@ -199,6 +125,7 @@ async def insert_routing(
     hand_over_on: date,
     explanation: dict[str, object],
     now: datetime,
+    expires_at: datetime,
 ) -> UUID:
     created: UUID = await tx.fetchval(
         INSERT_ROUTING,
@@ -211,6 +138,7 @@ async def insert_routing(
         hand_over_on,
         explanation,
         now,
+        expires_at,
     )
     return created
 
@@ -227,6 +155,7 @@ SELECT routing.id,
        hand_over_on,
        explanation,
        chosen_at,
+       expires_at,
        handed_over_on,
        recycled_on,
        released_on,
@@ -256,6 +185,19 @@ async def routings_after(
     tx: Connection, routing_id: UUID, pack_id: UUID | None, state: str | None, limit: int
 ) -> list[Record]:
     return await tx.fetch(LIST_ROUTINGS, routing_id, pack_id, state, limit)
+
+
+IS_RELEASED = """
+SELECT state = 'released'
+  FROM routing
+ WHERE id = $1
+   FOR UPDATE
+"""
+
+
+async def is_released(tx: Connection, routing_id: UUID) -> bool:
+    """Whether a routing was given up. It is locked from now on."""
+    return bool(await tx.fetchval(IS_RELEASED, routing_id))
 
 
 LOCK_ROUTING = """
@@ -306,28 +248,3 @@ async def release(tx: Connection, routing_id: UUID, on: date, reason: str) -> No
 
 async def recycle(tx: Connection, routing_id: UUID, on: date) -> None:
     await tx.execute(RECYCLE, routing_id, on)
-
-
-INSERT_CERTIFICATE = """
-INSERT INTO recycling_certificate
-       (routing_id, number, recycler_id, recycled_on, lithium_percent,
-        nickel_cobalt_manganese_percent)
-VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING routing_id, number, recycler_id, recycled_on, lithium_percent,
-          nickel_cobalt_manganese_percent
-"""
-
-
-async def insert_certificate(tx: Connection, routing: Routing, data: CertificateCreate) -> Record:
-    ncm = data.nickel_cobalt_manganese_percent
-    row = await tx.fetchrow(
-        INSERT_CERTIFICATE,
-        routing.id,
-        data.number,
-        routing.recycler_id,
-        data.recycled_on,
-        Decimal(data.lithium_percent),
-        None if ncm is None else Decimal(ncm),
-    )
-    assert row is not None
-    return row

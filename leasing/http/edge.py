@@ -37,12 +37,17 @@ from leasing.kit.errors import Conflict, Forbidden, Invalid, Unprocessable
 from leasing.kit.time import system_now
 
 EVERYONE = frozenset(Role)
+PARTNERS = EVERYONE - {Role.REGULATOR}
+"""Everyone but a regulator, who reads of packs and not of dealings."""
 STAFF = frozenset({Role.STAFF})
 READERS = frozenset({Role.STAFF, Role.AUDITOR})
 CUSTOMERS = READERS | {Role.CUSTOMER}
 WITH_CUSTOMERS = STAFF | {Role.CUSTOMER}
 """Who may write where a customer may, too."""
 RECYCLERS = READERS | {Role.RECYCLER}
+REGULATORS = READERS | {Role.REGULATOR}
+WITH_RECYCLERS = STAFF | {Role.RECYCLER}
+"""Who may write where a recycler may, too."""
 
 REPEATABLE = frozenset({"POST"})
 """Methods that take an `Idempotency-Key`."""

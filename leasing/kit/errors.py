@@ -78,6 +78,13 @@ class NotFound(DomainError):
     title = "Not found"
 
 
+class Gone(DomainError):
+    """It was there and has ended; it will not come back."""
+
+    code = "gone"
+    title = "This has ended"
+
+
 class Conflict(DomainError):
     """The request is sound, but the world disagrees; another time it may pass."""
 

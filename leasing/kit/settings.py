@@ -38,6 +38,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     """Folder of fonts for PDFs, beside those of the system."""
     einvoices: Path | None = None
     """Folder in which e-invoices are handed over (`out/`) and answered (`in/`)."""
+    obligations: Path | None = None
+    """Folder in which traceability reports are handed over and answered, by recipient."""
+    obligations_url: str | None = None
+    """Where reports to the platform go over HTTP, instead of the folder."""
+    obligations_token: str | None = None
+    """What says there who we are."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

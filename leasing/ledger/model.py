@@ -22,7 +22,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """By account: debit positive, credit negative; they add up to nothing."""
 
 
-SOURCE_PATHS = {"invoice": "/v1/invoices/{}", "lease": "/v1/contracts/{}/lease-schedule"}
+SOURCE_PATHS = {
+    "invoice": "/v1/invoices/{}",
+    "lease": "/v1/contracts/{}/lease-schedule",
+    "return_order": "/v1/return-orders/{}",
+    "deal": "/v1/deals/{}",
+}
 """Where sources are read, by kind."""
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.http.edge import EVERYONE, RECYCLERS, By, Now, Tx
+from leasing.http.edge import EVERYONE, PARTNERS, RECYCLERS, By, Now, Tx
 from leasing.http.etag import IfMatch, etag, expected_version
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_editing, when_posting, when_reading
@@ -97,7 +97,7 @@ async def get_party_tree(tx: Tx, party_id: FromPath[UUID]) -> PartyTreeView:
     return await service.tree(tx, party_id)
 
 
-@get("/parties/{party_id:uuid}/roles", opt={"access": EVERYONE}, responses=when_reading(404))
+@get("/parties/{party_id:uuid}/roles", opt={"access": PARTNERS}, responses=when_reading(404))
 async def list_roles(
     tx: Tx,
     party_id: FromPath[UUID],
@@ -136,7 +136,7 @@ async def end_role(
     return await roles.end(tx, party_id, role_id, data, by=str(caller), now=now)
 
 
-@get("/parties/{party_id:uuid}/contacts", opt={"access": EVERYONE}, responses=when_reading(404))
+@get("/parties/{party_id:uuid}/contacts", opt={"access": PARTNERS}, responses=when_reading(404))
 async def list_contacts(
     tx: Tx,
     party_id: FromPath[UUID],
@@ -160,7 +160,7 @@ async def add_contact(
     return await contacts.add(tx, party_id, data, by=str(caller), now=now)
 
 
-@get("/contacts/{contact_id:uuid}", opt={"access": EVERYONE}, responses=when_reading(404))
+@get("/contacts/{contact_id:uuid}", opt={"access": PARTNERS}, responses=when_reading(404))
 async def get_contact(tx: Tx, contact_id: FromPath[UUID]) -> Response[ContactView]:
     """One contact, with its version as ETag."""
     contact = await contacts.get(tx, contact_id)

@@ -429,15 +429,21 @@ async def contacts(
 # --- Qualifications ---------------------------------------------------------------------------
 
 ADD_QUALIFICATION = """
-INSERT INTO qualification (party_id, kind, valid, document)
-VALUES ($1, $2, daterange($3, $4), $5)
+INSERT INTO qualification (party_id, kind, valid, document, document_sha256)
+VALUES ($1, $2, daterange($3, $4), $5, $6)
 RETURNING id
 """
 
 
 async def qualify(tx: Connection, party_id: UUID, data: QualificationCreate) -> UUID:
     created: UUID = await tx.fetchval(
-        ADD_QUALIFICATION, party_id, data.kind, data.valid_from, data.valid_to, data.document
+        ADD_QUALIFICATION,
+        party_id,
+        data.kind,
+        data.valid_from,
+        data.valid_to,
+        data.document,
+        data.document_sha256,
     )
     return created
 
@@ -470,6 +476,7 @@ SELECT id,
        lower(valid) AS valid_from,
        upper(valid) AS valid_to,
        document,
+       document_sha256,
        withdrawn_on,
        withdrawal_document
   FROM qualification

@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import count, pairwise
 from typing import NamedTuple
 
-from leasing.pricing.calendars import Convention, IsBusinessDay, adjust, china_or_weekday
+from leasing.kit.calendars import Convention, IsBusinessDay, adjust, china_or_weekday
 from leasing.pricing.day_counts import ends_month
 from leasing.pricing.periods import (
     MONTHS,

@@ -97,6 +97,7 @@ async def bounce(
     mirrors = [mirrored(row, on, data.reason) for row in rows]
     await service.settle(tx, mirrors, by=by, now=now)
     await store.bounce(tx, payment_id, on, data.reason)
+    method = (await service.get_payment(tx, payment_id)).method
     await ledger.post(
         tx,
         source="payment",
@@ -105,7 +106,7 @@ async def bounce(
         currency=payment.currency,
         posted_on=on,
         party_id=payment.payer_id,
-        amounts={"cash": -payment.amount, "customer_credit": payment.amount},
+        amounts={service.money_account(method): -payment.amount, "customer_credit": payment.amount},
     )
     facts: dict[str, object] = {"on": on, "reason": data.reason, "amount": payment.amount}
     bounced = Event("payment", payment_id, "payment.bounced", facts)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from leasing.kit import calendars
+from leasing.kit.calendars import Convention, IsBusinessDay
 from leasing.kit.errors import FieldError
 from leasing.kit.money import allocate, percent_of
-from leasing.pricing import calendars, receivables
-from leasing.pricing.calendars import Convention, IsBusinessDay
+from leasing.pricing import receivables
 from leasing.receivables.model import (
     BadAllocation,
     BeforeReceived,

@@ -45,6 +45,7 @@ from schemas.receivables import (
     AllocationSource,
     AllocationView,
     PaymentCreate,
+    PaymentMethod,
     PaymentView,
     ReceivableView,
     WriteOffCreate,
@@ -277,6 +278,11 @@ async def write(
     return ids
 
 
+def money_account(method: PaymentMethod) -> str:
+    """The account that is debited by a payment: what is set off lessens what we owe."""
+    return "payable" if method is PaymentMethod.OFFSET else "cash"
+
+
 async def post_payment(tx: Connection, payment_id: UUID, one: PaymentCreate) -> None:
     await ledger.post(
         tx,
@@ -286,7 +292,7 @@ async def post_payment(tx: Connection, payment_id: UUID, one: PaymentCreate) -> 
         currency=one.currency,
         posted_on=one.received_on,
         party_id=one.payer_id,
-        amounts={"cash": one.amount, "customer_credit": -one.amount},
+        amounts={money_account(one.method): one.amount, "customer_credit": -one.amount},
     )
 
 

@@ -6,7 +6,9 @@ to be cut) or a network (the fields of `model.Network`). A plan holds `row`, `co
 """
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
@@ -29,20 +31,25 @@ class PlanFile:
     """Digest of the instance it is for."""
 
 
-def arrays(path: Path) -> dict[str, np.ndarray]:
+Source: TypeAlias = Path | BytesIO
+"""A file, or what was in one."""
+
+
+def arrays(source: Source) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(source, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
     except (ValueError, BadZipFile, EOFError) as error:
-        raise BadInstance(f"{path.name} is not a file of NumPy arrays") from error
+        name = source.name if isinstance(source, Path) else "this"
+        raise BadInstance(f"{name} is not a file of NumPy arrays") from error
 
 
-def read_instance(path: Path) -> Instance:
+def read_instance(path: Source) -> Instance:
     held = arrays(path)
     try:
         return network(held) if "offer" in held else table(held)
     except KeyError as error:
-        raise BadInstance(f"{path.name} lacks the array {error}") from error
+        raise BadInstance(f"an array is missing: {error}") from error
 
 
 def table(held: dict[str, np.ndarray]) -> Table:
@@ -66,17 +73,28 @@ def network(held: dict[str, np.ndarray]) -> Network:
     )
 
 
-def write_network(path: Path, one: Network) -> None:
+def network_arrays(one: Network) -> dict[str, np.ndarray]:
     points = (one.at.longitude, one.at.latitude, one.outlets.longitude, one.outlets.latitude)
     held = {name: getattr(one, name) for name in OF_NETWORK}
     held |= dict(zip(OF_PLACES, points, strict=True))
     held |= {"mass_kg": one.classes.mass_kg, "packs": one.classes.packs}
     held |= {"circuity_percent": np.int64(one.circuity_percent), "hold": np.int64(one.hold)}
-    with path.open("wb") as file:
-        np.savez_compressed(file, **held)
+    return held
 
 
-def read_plan(path: Path) -> PlanFile:
+def packed(held: dict[str, np.ndarray]) -> bytes:
+    """Arrays as a file (.npz)."""
+    file = BytesIO()
+    save: Any = np.savez_compressed  # its stubs take a name for a flag
+    save(file, **held)
+    return file.getvalue()
+
+
+def write_network(path: Path, one: Network) -> None:
+    path.write_bytes(packed(network_arrays(one)))
+
+
+def read_plan(path: Source) -> PlanFile:
     held = arrays(path)
     try:
         row, column, kg, prices = (
@@ -84,16 +102,18 @@ def read_plan(path: Path) -> PlanFile:
         )
         return PlanFile(Plan(row, column, kg), prices, str(held["instance"]))
     except KeyError as error:
-        raise BadInstance(f"{path.name} lacks the array {error}") from error
+        raise BadInstance(f"an array is missing: {error}") from error
+
+
+def plan_arrays(plan: Plan, prices: Ints, instance: str) -> dict[str, np.ndarray]:
+    return {
+        "row": plan.row,
+        "column": plan.column,
+        "kg": plan.kg,
+        "price": prices,
+        "instance": np.array(instance),
+    }
 
 
 def write_plan(path: Path, one: PlanFile) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            row=one.plan.row,
-            column=one.plan.column,
-            kg=one.plan.kg,
-            price=one.prices,
-            instance=np.array(one.instance),
-        )
+    path.write_bytes(packed(plan_arrays(one.plan, one.prices, one.instance)))

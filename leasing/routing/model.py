@@ -47,6 +47,9 @@ class Against(IntEnum):
     SPACE = 10
     VALUE = 11
     HELD = 12
+    NO_OFFER = 13
+    CLOSED = 14
+    TRANSPORT_CHECK = 15
 
 
 class BadInstance(Invalid):

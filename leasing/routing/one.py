@@ -87,8 +87,16 @@ class Atlas:
         self.prices = np.zeros(len(network.free_kg), dtype=np.int64) if prices is None else prices
         self.offers: dict[tuple[int, int], tuple[Ints, Ints]] = {}
         self.refused: dict[tuple[int, int], Flags] = {}
+        self.last: tuple[tuple[int, int], Ints] | None = None
 
     def hundreds_of_metres(self, asked: Question) -> Ints:
+        """To every outlet. Those of the last place are kept: one asks several things about it."""
+        key = asked.longitude, asked.latitude
+        if self.last is None or self.last[0] != key:
+            self.last = key, self.measured(asked)
+        return self.last[1]
+
+    def measured(self, asked: Question) -> Ints:
         place = Places(np.array([asked.longitude]), np.array([asked.latitude]))
         apart = self.points - vectors(place)
         chord = np.sqrt(np.einsum("ij,ij->i", apart, apart))

@@ -10,7 +10,8 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, 
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from leasing.http.edge import CUSTOMERS, By, Now, Tx
+from leasing.access.model import Role
+from leasing.http.edge import EVERYONE, By, Now, RoleNotAllowed, Tx
 from leasing.http.fields import summary
 from leasing.http.problems import InvalidParameters, when_posting, when_reading
 from leasing.kit.errors import FieldError
@@ -26,6 +27,16 @@ FILES = {
     )
     for media_type in MEDIA_TYPES.values()
 }
+
+
+OF_RECYCLERS = {SheetKind.OUTLETS, SheetKind.OFFERS}
+KINDS_OF = {
+    Role.STAFF: set(SheetKind),
+    Role.AUDITOR: set(SheetKind),
+    Role.CUSTOMER: set(SheetKind) - OF_RECYCLERS,
+    Role.RECYCLER: OF_RECYCLERS,
+}
+"""What a role may see at all; row-level security decides which rows."""
 
 
 @dataclass
@@ -47,20 +58,24 @@ class GivesFile(Operation):
 
 @get(
     "/exports/{kind:str}",
-    opt={"access": CUSTOMERS},
+    opt={"access": EVERYONE},
     operation_class=GivesFile,
     responses=when_reading(413),
 )
 async def export_sheet(
     tx: Tx,
+    caller: By,
     kind: FromPath[SheetKind],
     file_format: Annotated[SheetFormat, QueryParameter(name="format")] = SheetFormat.CSV,
     lang: FromQuery[SheetLanguage] = SheetLanguage.EN,
     party_id: FromQuery[UUID | None] = None,
     in_state: Annotated[PackState | None, QueryParameter(name="state")] = None,
 ) -> Response[bytes]:
-    """Sites, vehicles or packs as a file that can be edited and imported; `party_id` chooses
-    sites and vehicles by owner, `state` chooses packs."""
+    """Sites, vehicles, packs, outlets or prices as a file that can be edited and imported;
+    `party_id` chooses sites and vehicles by owner, outlets and prices by recycler, `state` chooses
+    packs."""
+    if kind not in KINDS_OF[caller.role]:
+        raise RoleNotAllowed(f"a {caller.role} key may not do this")
     refuse_filters_of_others(kind, party_id, in_state)
     content = await service.export(tx, kind, file_format, lang, party_id=party_id, state=in_state)
     return Response(

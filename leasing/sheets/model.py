@@ -14,8 +14,9 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from leasing.kit.errors import Invalid, TooLarge
+from schemas.outlets import OutletPatch
 from schemas.packs import PackCreate, PackPatch
-from schemas.sheets import SheetFormat, SheetKind
+from schemas.sheets import OfferRow, OutletRow, SheetFormat, SheetKind
 from schemas.sites import SiteCreate, SitePatch
 
 MAX_ROWS = 100_000
@@ -96,6 +97,7 @@ class Column(msgspec.Struct, frozen=True):
 ID = Column("id", "编号")
 VERSION = Column("version", "版本")
 OWNER = Column("owner", "客户", form=words)
+RECYCLER = Column("recycler", "回收企业", form=words)
 
 PLACE = (
     Column("name", "名称", form=words),
@@ -183,7 +185,55 @@ PACKS = Sheet(
     ),
 )
 
-SHEETS = {sheet.kind: sheet for sheet in (SITES, VEHICLES, PACKS)}
+OUTLETS = Sheet(
+    kind=SheetKind.OUTLETS,
+    noun="outlet",
+    create=OutletRow,
+    patch=OutletPatch,
+    columns=(
+        ID,
+        VERSION,
+        Column("code", "网点编码"),
+        Column("name_zh", "网点名称", form=words),
+        Column("name_en", "英文名称", form=words),
+        Column("kind", "类型", also={"收集型": "collecting", "集中贮存型": "concentrated"}),
+        Column("adcode", "行政区划代码"),
+        Column("longitude", "经度"),
+        Column("latitude", "纬度"),
+        RECYCLER,
+        Column("chemistries", "电池类型代码"),
+        Column("hazards", "危险等级"),
+        Column("store_limit_kg", "贮存上限(kg)"),
+        Column("store_days", "贮存天数"),
+        Column("address", "地址", form=words),
+        Column("contact_name", "联系人", form=words),
+        Column("contact_phone", "联系电话"),
+        Column("opening_hours", "营业时间", form=words),
+    ),
+)
+
+OFFERS = Sheet(
+    kind=SheetKind.OFFERS,
+    noun="price",
+    create=OfferRow,
+    patch=None,
+    columns=(
+        RECYCLER,
+        Column("chemistry", "电池类型代码"),
+        Column(
+            "disposition",
+            "处置方式",
+            also={"维修": "repair", "拆解": "dismantle", "再生": "recycle"},
+        ),
+        Column("valid_from", "生效日期"),
+        Column("valid_to", "失效日期"),
+        Column("cny_per_kg", "单价(元/kg)"),
+        Column("material_cny_per_kg", "其中材料抵付(元/kg)"),
+        Column("source", "价格来源", form=words),
+    ),
+)
+
+SHEETS = {sheet.kind: sheet for sheet in (SITES, VEHICLES, PACKS, OUTLETS, OFFERS)}
 
 
 # --- The types of fields --------------------------------------------------------------------------

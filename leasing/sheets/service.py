@@ -25,8 +25,9 @@ from leasing.sheets.model import (
     TooManyRows,
     header_key,
 )
+from leasing.sheets.recycling import TARGETS
 from leasing.sheets.rules import Draft, Heading, Judge
-from leasing.sheets.targets import TARGETS, Target
+from leasing.sheets.targets import Target
 from schemas.packs import PackState
 from schemas.sheets import (
     ImportResult,

@@ -283,7 +283,7 @@ def pack_record(row: Row) -> Record:
     )
 
 
-TARGETS: dict[SheetKind, Target] = {
+OF_LEASES: dict[SheetKind, Target] = {
     SheetKind.SITES: Sites(SITES),
     SheetKind.VEHICLES: Sites(VEHICLES),
     SheetKind.PACKS: Packs(),

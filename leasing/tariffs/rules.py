@@ -32,7 +32,17 @@ from schemas.tariffs import (
     Volume,
 )
 
-RESERVED = {RENT, "early_termination", "buy_out", "loss", "damage", "adjustment"}
+RESERVED = {
+    RENT,
+    "early_termination",
+    "buy_out",
+    "loss",
+    "damage",
+    "missing_parts",
+    "capacity_shortfall",
+    "logistics",
+    "adjustment",
+}
 """What invoices call by these names comes from elsewhere."""
 
 Row = MeterReadingRow | OutageRow | SiteTenancyRow | PriceIndexRow

@@ -20,7 +20,11 @@ WATCHED = ("voltage_v", "current_a", "soc_percent", "temperature_c")
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A pack with the instants from which its newest values are, and the silence that is open."""
+    """A pack with the instants from which its newest values are, and the silence that is open.
+
+    One that never spoke though a device of its site speaks for its slot counts as last heard at
+    the end of the day on which it came there.
+    """
 
     pack_id: UUID
     is_placed: bool
@@ -33,23 +37,38 @@ class Heard(msgspec.Struct, frozen=True):
     open_severity: AlarmSeverity | None
 
 
-# Those that stand in a line, and those of which a silence is open.
+# Those that stand in a line, and those of which a silence is open. A pack without a device in its
+# slot may never be heard of.
 NEXT = """
-SELECT pack_telemetry.pack_id,
+WITH heard AS (
+  SELECT pack_id, latest_at, received_at, voltage_v_at, current_a_at, soc_percent_at,
+         temperature_c_at
+    FROM pack_telemetry
+   UNION ALL
+  SELECT placement.pack_id, came.over_at, came.over_at, NULL, NULL, NULL, NULL
+    FROM site_device
+    JOIN placement ON placement.site_id = site_device.site_id
+                  AND placement.slot = site_device.slot
+                  AND during @> $3::date
+    CROSS JOIN LATERAL (
+           SELECT (lower(during) + 1)::timestamp AT TIME ZONE 'Asia/Shanghai' AS over_at) AS came
+   WHERE NOT EXISTS (SELECT FROM pack_telemetry WHERE pack_telemetry.pack_id = placement.pack_id)
+)
+SELECT heard.pack_id,
        placement.pack_id IS NOT NULL AS is_placed,
        latest_at, received_at, voltage_v_at, current_a_at, soc_percent_at, temperature_c_at,
        alarm.severity AS open_severity
-  FROM pack_telemetry
-  LEFT JOIN placement ON placement.pack_id = pack_telemetry.pack_id AND during @> $3::date
-  LEFT JOIN alarm ON alarm.pack_id = pack_telemetry.pack_id
+  FROM heard
+  LEFT JOIN placement ON placement.pack_id = heard.pack_id AND during @> $3::date
+  LEFT JOIN alarm ON alarm.pack_id = heard.pack_id
                  AND alarm.kind = 'silence'
                  AND alarm.state <> 'closed'
- WHERE pack_telemetry.pack_id > $1
+ WHERE heard.pack_id > $1
    AND (placement.pack_id IS NOT NULL OR alarm.id IS NOT NULL)
    AND (alarm.id IS NOT NULL
      OR least(latest_at, received_at, voltage_v_at, current_a_at, soc_percent_at,
               temperature_c_at) < $4)
- ORDER BY pack_telemetry.pack_id
+ ORDER BY heard.pack_id
  LIMIT $2
 """
 

@@ -12,7 +12,7 @@ from leasing.access.model import Caller, Role
 from leasing.annotations import service as annotations
 from leasing.contracts.api import OnDay
 from leasing.db.pool import Connection
-from leasing.http.edge import CUSTOMERS, EVERYONE, By, Now, Tx
+from leasing.http.edge import CUSTOMERS, EVERYONE, PARTNERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, decode, encode, page_by_id
 from leasing.http.problems import when_reading
 from leasing.kit.rows import convert_all
@@ -90,7 +90,7 @@ async def site_timeline(
     return await timeline(tx, caller, site_id, until, as_of, limit, cursor)
 
 
-@get("/packs/{pack_id:uuid}/timeline", opt={"access": EVERYONE}, responses=when_reading(404))
+@get("/packs/{pack_id:uuid}/timeline", opt={"access": PARTNERS}, responses=when_reading(404))
 async def pack_timeline(
     tx: Tx,
     caller: By,

@@ -10,6 +10,8 @@ HELD_BY = {
     PackState.IN_STOCK: Holder.LESSOR,
     PackState.LEASED: Holder.LESSEE,
     PackState.LOST: Holder.NOBODY,
+    # What is left of it.
+    PackState.BURNT: Holder.LESSOR,
     PackState.SOLD: Holder.LESSEE,
     PackState.RETURNED: Holder.LESSOR,
     PackState.CONDEMNED: Holder.LESSOR,
@@ -55,6 +57,24 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "contract.amended": ("The contract was amended", "合同变更"),
     "contract.escalated": ("The rents of {lines} lines were adjusted", "{lines} 条租赁明细调租"),
     "contract.transferred": ("Another lessee took the contract over", "合同转让给新的承租方"),
+    "contract.return_ordered": (
+        "{packs} packs were ordered back",
+        "下达退租单,共 {packs} 个电池组",
+    ),
+    "contract.return_scheduled": (
+        "The return was planned for {planned_on}",
+        "退租安排在 {planned_on}",
+    ),
+    "contract.return_collected": (
+        "{returned} packs were picked up, {gone} were gone",
+        "上门取回 {returned} 个电池组,{gone} 个灭失",
+    ),
+    "contract.return_arrived": ("The packs of a return arrived", "退租电池组到货"),
+    "contract.return_settled": (
+        "The return was settled: {balance_amount} fen are left to pay",
+        "退租结算完成,应付余额 {balance_amount} 分",
+    ),
+    "contract.return_cancelled": ("The return order was given up", "取消退租单"),
     "line.accepted": (
         "A pack was handed over, tested at {tested_capacity_mah} Ah",
         "电池组交付验收,实测容量 {tested_capacity_mah} Ah",
@@ -72,6 +92,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "line.missing": ("The pack is missing", "电池组丢失"),
     "line.stolen": ("The pack was stolen", "电池组被盗"),
     "line.damaged": ("The pack was damaged", "电池组损坏"),
+    "line.burnt": ("The pack has burnt", "电池组烧毁"),
     "line.pack_found": ("The lost pack was found", "找回遗失的电池组"),
     "line.bought_out": ("The lessee bought the pack", "承租方留购电池组"),
     "line.ended": ("The line ended", "租赁明细终止"),
@@ -103,6 +124,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "计量读数({measure}):{register_value}",
     ),
     "site.fact_voided": ("An entry about the site was taken back", "撤销一条站址记录"),
+    "pack.passport_issued": ("The battery passport was issued", "签发电池护照"),
     "pack.acquired": ("Pack {code} was acquired from {from}", "从 {from} 购入电池组 {code}"),
     "pack.changed": ("What is known of the pack was corrected", "更正电池组资料"),
     "pack.health_checked": ("The nightly health check found: {verdict}", "健康评估结果:{verdict}"),
@@ -117,6 +139,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The returned pack was inspected: grade {grade}, {hazard}",
         "退回电池组检验:{grade} 级,{hazard}",
     ),
+    "pack.treated_for_transport": (
+        "The pack was treated after a failed transport check",
+        "运输检查不合格,处理后经双方认可",
+    ),
+    "pack.repair_decided": ("The pack is to be repaired", "决定维修电池组"),
+    "pack.repaired": ("The pack was repaired and is in stock", "电池组维修完成,重新入库"),
     "pack.reinstated": ("The pack was released for another lease", "电池组重新入库待租"),
     "pack.alarm_raised": (
         "An alarm was raised: {alarm}, {severity}",
@@ -166,6 +194,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The pack was recycled: certificate {certificate}",
         "电池组完成再生利用,证明 {certificate}",
     ),
+    "routing.dispatched": (
+        "The pack left for its outlet in consignment {consignment} by {mode}",
+        "电池组随托运批次 {consignment} 发运({mode})",
+    ),
+    "routing.refused": (
+        "The outlet refused consignment {consignment}",
+        "回收网点拒收托运批次 {consignment}",
+    ),
+    "routing.batched": (
+        "The recycler took the pack into treatment in batch {batch}",
+        "再生利用企业接收电池组入批次 {batch}",
+    ),
     "invoice.finalised": ("Invoice {number} was issued", "出具账单 {number}"),
     "invoice.discarded": ("A draft was given up: {reason}", "放弃账单草稿：{reason}"),
     "invoice.archived": ("The invoice was kept as it is printed", "归档账单文件"),
@@ -180,6 +220,27 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "attachment.removed": ("An attachment was removed", "移除附件"),
     "tags.changed": ("Tags were changed", "修改标签"),
     "custom_fields.changed": ("Custom fields were changed", "修改自定义字段"),
+    "market.need_entered": (
+        "A site's need of {energy_wh} Wh was entered",
+        "登记站址需求 {energy_wh} Wh",
+    ),
+    "market.need_changed": ("The need was changed", "变更站址需求"),
+    "market.pack_offered": (
+        "The pack was put on offer from {from_on} on",
+        "电池组自 {from_on} 起可供匹配",
+    ),
+    "market.offer_withdrawn": ("The offer of the pack was withdrawn", "撤回电池组供给"),
+    "market.planned": (
+        "Needs were matched with packs: {served} of {needs} served",
+        "供需匹配完成:{needs} 项需求中满足 {served} 项",
+    ),
+    "market.matched": ("{packs} packs were reserved for the need", "为该需求预留 {packs} 组电池"),
+    "market.declined": ("A proposal was declined: {reason}", "匹配方案被拒绝:{reason}"),
+    "market.expired": ("A proposal expired", "匹配方案过期"),
+    "market.fell_through": (
+        "A match fell through: its lines were given up",
+        "匹配失效:租赁明细已取消",
+    ),
 }
 """Every kind of event that is about a contract, a site or a pack."""
 
@@ -194,7 +255,12 @@ CHINESE = {
     "damaged": "破损",
     "critical": "可能发生危险反应",
     "lost": "遗失",
+    "burnt": "烧毁",
     "automatic": "自动续租",
+    "road": "公路",
+    "rail": "铁路",
+    "sea": "水运",
+    "air": "航空",
     "renewed": "续租",
 }
 """Codes that stand in sentences."""
@@ -205,6 +271,8 @@ NAMED = {
     "to_line": "line",
     "incident_id": "incident",
     "routing_id": "routing",
+    "consignment_id": "consignment",
+    "batch_id": "recovery_batch",
     "note_id": "note",
     "attachment_id": "attachment",
     "test_id": "capacity_test",

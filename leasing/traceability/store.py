@@ -9,6 +9,7 @@ import msgspec
 from asyncpg import Record
 
 from leasing.db.pool import Connection, fetch_for
+from leasing.obligations import service as obligations
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ async def record(tx: Connection, steps: Sequence[Step], *, by: str, now: datetim
             by,
             now,
         )
+        await obligations.open_for(tx, [step.pack_id for step in steps], by=by, now=now)
 
 
 def waves(steps: Sequence[Step]) -> Iterable[list[Step]]:
@@ -110,7 +112,8 @@ CAME_BACK = """
 SELECT pack_id, max(happened_on) AS came_on
   FROM trace_record
  WHERE pack_id = ANY ($1::uuid[])
-   AND kind IN ('pack.acquired', 'pack.returned', 'pack.found', 'pack.reinstated')
+   AND kind IN ('pack.acquired', 'pack.returned', 'pack.found', 'pack.reinstated',
+                'pack.repaired')
  GROUP BY pack_id
 """
 

@@ -440,7 +440,7 @@ def test_the_database_itself_refuses_what_the_service_would(database):
         ("UPDATE clock SET now_at = now_at - interval '1 second'", "clock_never_goes_back"),
         ("INSERT INTO clock (single) VALUES (false)", "clock_is_single"),
         ("UPDATE outlet SET reserved_kg = store_limit_kg + 1", "outlet_store_limit"),
-        ("UPDATE outlet SET store_limit_kg = 5001", "outlet_store_limit_of_its_kind"),
+        ("UPDATE outlet SET store_limit_kg = 0", "outlet_store_limit_positive"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused_by_name(database, change, name):

@@ -60,7 +60,7 @@ def test_an_outlet_that_lost_its_qualification_takes_nothing_and_the_pack_goes_e
             routing = await route(world, pack["id"])
             assert routing["outlet_id"] == far
             explanation = routing["explanation"]
-            assert explanation["nearer_excluded_by_reason"] == {"QUAL_NONE": 1}
+            assert explanation["nearer_excluded_by_reason"] == {"QUAL_SUSPENDED": 1}
             assert explanation["nearer_excluded"][0]["missing"] == ["discharge_permit"]
             await world.staff.post(f"/v1/routings/{routing['id']}/hand-over", today)
             assert await stores(world) == {near: (0, 0), far: (0, 46)}
@@ -89,7 +89,7 @@ def test_the_day_of_hand_over_decides_not_the_day_of_the_choice(database):
             path = f"/v1/packs/{one['id']}/routings"
             problem = await world.staff.refused("POST", path, 409, {"hand_over_on": "2026-06-20"})
             assert problem["code"] == "no_feasible_outlet"
-            assert problem["extra"] == {"excluded_by_reason": {"QUAL_NONE": 1}}
+            assert problem["extra"] == {"excluded_by_reason": {"QUAL_SUSPENDED": 1}}
             await route(world, one["id"], "2026-06-19")
             await route(world, other["id"], TODAY)
 

@@ -43,11 +43,21 @@ SELECT relation.oid::regclass::text AS name,
 """
 
 # Divisions of the country belong to nobody.
-PUBLIC = {"prefecture", "clock", "price_index", "trace_head"}
-OFFERED = re.compile(
-    r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
-)
-"""What a customer may post: it disputes lines of its own invoices, and previews its next."""
+PUBLIC = {
+    "prefecture", "clock", "price_index", "obligation_rule", "working_day", "trace_head",
+}  # fmt: skip
+OFFERED = {
+    Role.CUSTOMER: re.compile(
+        r"/v1/(invoice-lines/.*/disputes|disputes/.*/withdrawal|parties/.*/bill-previews)"
+    ),
+    Role.RECYCLER: re.compile(
+        r"/v1/(consignments/.*/(weigh-in|receipt|refusal)|recovery-batches(/.*/certificate)?"
+        r"|deals/.*/(acceptance|decline|valuations)|obligations/.*/report)"
+    ),
+}
+"""What an outsider may post. A customer disputes lines of its own invoices, and previews its next;
+a recycler weighs and takes what comes to it, certifies what it recovered, agrees to its deals, and
+notes that it reported."""
 
 
 @pytest.mark.parametrize("role", DbRole)
@@ -126,6 +136,9 @@ def test_a_party_without_anything_sees_nothing_of_a_full_database(database):
                 found = await visible_rows(db, Actor(role, uuid4()))
                 assert found.pop("prefecture") > 300
                 assert found.pop("clock") == 1
+                # What the law says is shown to whom it binds.
+                law = {found.pop(name, 0) > 0 for name in ("obligation_rule", "working_day")}
+                assert law == {role is DbRole.RECYCLER}
                 assert len(found) > 4
                 assert set(found.values()) == {0}, found
             everything = await visible_rows(db, Actor(DbRole.AUDITOR))
@@ -305,7 +318,7 @@ def test_an_outsider_writes_nothing(database, role):
                         answer = await client.ask(
                             method.upper(), asked, json={"reason": "why"}, headers=headers
                         )
-                        may = role is Role.CUSTOMER and OFFERED.fullmatch(asked)
+                        may = OFFERED[role].fullmatch(asked)
                         # Of what is not its own it finds nothing.
                         refused = (404, 400) if may else (403,)
                         assert answer.status_code in refused, (method, path)

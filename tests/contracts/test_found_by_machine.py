@@ -32,7 +32,8 @@ async def lost(world: World, lease: Json, on: str) -> Json:
 
 async def back_in_stock(world: World, pack_id: str, on: str) -> None:
     signed = {"lessor_signatory": "王工", "lessee_signatory": "李工"}
-    inspection = {"inspected_on": on, "grade": "B", "hazard": "intact", **signed}
+    found = {"grade": "B", "hazard": "intact", "tested_capacity_mah": 90_000}
+    inspection = {"inspected_on": on, **found, **signed}
     await world.staff.post(f"/v1/packs/{pack_id}/inspections", inspection)
     decision = {"decision": "release", "decided_on": on, "reason": "as good as before"}
     await world.staff.post(f"/v1/packs/{pack_id}/dispositions", decision)

@@ -30,17 +30,16 @@ from leasing.app import CONSTRAINTS
 from leasing.batteries import service as batteries
 from leasing.contracts import amending, ending, handovers, lines, moves, service, store, transfers
 from leasing.db.pool import Connection, Database, connect, savepoint
-from leasing.end_of_life import service as end_of_life
 from leasing.kit.errors import DomainError
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
+from leasing.returns import service as returns
 from leasing.sites import service as sites
 from schemas import contracts as wire
-from schemas.end_of_life import Decision, DispositionCreate, Grade, InspectionCreate
-from schemas.outlets import Hazard
 from schemas.packs import PackCreate
 from schemas.parties import PartyCreate, PartyKind
+from schemas.returns import Decision, DispositionCreate, Grade, HazardFound, InspectionCreate
 from schemas.sites import Datum, SiteCreate, SiteKind
 from tests import build
 from tests.contracts import seen
@@ -689,7 +688,8 @@ class Leases(RuleBasedStateMachine):
         inspected = InspectionCreate(
             inspected_on=on(day),
             grade=Grade.B,
-            hazard=Hazard.INTACT,
+            hazard=HazardFound.INTACT,
+            tested_capacity_mah=90_000,
             lessor_signatory="Wang",
             lessee_signatory="Li",
         )
@@ -697,8 +697,8 @@ class Leases(RuleBasedStateMachine):
         pack_id = self.ids[pack]
 
         async def decide(tx: Connection) -> None:
-            await end_of_life.inspect(tx, pack_id, inspected, **self.who)
-            await end_of_life.decide(tx, pack_id, decided, **self.who)
+            await returns.inspect(tx, pack_id, inspected, **self.who)
+            await returns.decide(tx, pack_id, decided, **self.who)
 
         self.play("reinstate", lambda: self.book.reinstate(pack, day), decide)
 

@@ -164,6 +164,7 @@ def test_what_is_taken_back_names_the_invoice_it_was_on(database):
             _, credit = await steps.invoices_of(made, bill["customer"])
             found = (await document(made.staff, credit)).json()
             assert found["kind"] == "credit_note"
+            assert found["due_on"] is None
             assert found["credits"] == bill["invoice"]["number"]
             assert found["sums"]["total_amount"] < 0
             assert found["total_in_words"] == capital(found["sums"]["total_amount"])
@@ -174,6 +175,7 @@ def test_what_is_taken_back_names_the_invoice_it_was_on(database):
                 ("", "40.00"),
             }
             page = (await document(made.staff, credit, format="html", language="zh")).text
+            assert "付款到期日" not in page
             assert "贷项通知单" in page
             assert f"冲减 {bill['invoice']['number']}" in page
 

@@ -10,9 +10,15 @@ from pathlib import Path
 from leasing.alarms import model as alarms
 from leasing.batteries import model as batteries
 from leasing.billing import model as billing
+from leasing.consignments import model as consignments
 from leasing.contracts import model as contracts
+from leasing.deals import model as deals
 from leasing.einvoices import model as einvoices
 from leasing.maintenance import model as maintenance
+from leasing.market import states as market
+from leasing.obligations import model as obligations
+from leasing.recyclers import model as recyclers
+from leasing.returns import model as returns
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 
@@ -30,9 +36,16 @@ def page() -> str:
         table("Pack 电池包", batteries.NEXT_STATES),
         table("Alarm 告警", alarms.NEXT_STATES),
         table("Work order 作业工单", maintenance.NEXT_STATES),
+        table("Return order 退租单", returns.NEXT_STATES),
+        table("Consignment 托运批次", consignments.NEXT_STATES),
+        table("Deal 废料换原材料协议", deals.NEXT_STATES),
         table("Dispute 账单争议", billing.DISPUTE_STATES),
         table("E-invoice 数电票", einvoices.NEXT_STATES),
         table("Red-letter confirmation 红字确认单", einvoices.NEXT_RED_STATES),
+        table("Listing of a recycler 回收企业名单(有进有出)", recyclers.NEXT_STATES),
+        table("Obligation to report 报送义务", obligations.NEXT_STATES),
+        table("Need 供需对接需求", market.NEED_STATES),
+        table("Proposal 匹配方案", market.PROPOSAL_STATES),
     ]
     return "\n".join(parts)
 

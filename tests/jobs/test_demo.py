@@ -118,7 +118,11 @@ def test_a_small_demo_plays_to_its_end_and_every_book_agrees(dsn, settings):
         "health": 184,
         "housekeeping": 26,
         "interest": 6,
+        "obligations": 184,
+        "market": 184,
         "receivables": 184,
+        "recyclers": 184,
+        "routing": 184,
         "tests": 26,
         "trace": 184,
     }

@@ -9,6 +9,9 @@ from leasing.access.model import Role
 from leasing.db.pool import Database
 from leasing.kit.time import midnight
 from tests import build
+from tests.billing.steps import advance
+from tests.billing.test_evidence import SLA, entered
+from tests.billing.test_plans import bill_of, lease
 from tests.build import Json, World
 from tests.maintenance.test_orders import job
 
@@ -126,5 +129,33 @@ def test_a_pack_that_was_not_empty_or_not_heard_leaves_the_site_lit(database):
             made = await site_with_packs(world, 240)
             only = discharge(made["packs"][0], 2.0, 2.8)
             assert await outages(world, made, only) == []
+
+    database(scenario)
+
+
+@pytest.mark.parametrize(("storm_from", "credit"), [(None, -31_000 * 5 // 100), ("10:30", None)])
+def test_hours_of_a_storm_within_a_found_outage_are_not_credited(database, storm_from, credit):
+    """Dark from 08:00 to 10:00: two hours of January are 0.27 %, and half an hour is within the
+    99.9 % that were promised."""
+
+    async def scenario(db: Database) -> None:
+        async with build.world(db, on=date(2026, 1, 1)) as world:
+            leased = await lease(world, SLA, autonomy_minutes=240)
+            pack_id = leased["pack"]["id"]
+            (row,) = await outages(world, leased, discharge(pack_id, 2.0, 2.8) + charge(pack_id, 6))
+            assert (row["cause"], hours_of(row)) == ("lessor", pytest.approx((2.0, 4.0), abs=0.1))
+            if storm_from is not None:
+                await entered(
+                    world,
+                    "outages",
+                    line_id=leased["line"]["id"],
+                    from_at=f"{FAILED_ON}T08:30:00+08:00",
+                    to_at=f"{FAILED_ON}T{storm_from}:00+08:00",
+                    cause="force_majeure",
+                    evidence="typhoon warning of the provincial bureau",
+                )
+            await advance(world, date(2026, 2, 2))
+            line = (await bill_of(world, leased, 0)).get("sla")
+            assert (line and line["amount"]) == credit
 
     database(scenario)

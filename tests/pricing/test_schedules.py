@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasing.kit.calendars import Convention, adjust, weekday
 from leasing.pricing import schedules
-from leasing.pricing.calendars import Convention, adjust, weekday
 from leasing.pricing.currencies import line_amount
 from leasing.pricing.periods import (
     FORTNIGHTLY,

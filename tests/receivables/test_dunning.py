@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jobs import receivables, runner
 from jobs.registry import JOBS
 from leasing.db.pool import Database, connect
+from leasing.kit import calendars
 from leasing.kit.settings import Settings
-from leasing.pricing import calendars
 from leasing.receivables import rules
 from schemas.receivables import DayKind
 from tests import build

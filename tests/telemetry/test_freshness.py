@@ -6,7 +6,7 @@ from typing import Any
 from jobs import runner
 from jobs.registry import JOBS
 from leasing.db.pool import Database
-from leasing.kit.time import midnight
+from leasing.kit.time import midnight, system_now
 from tests import build
 from tests.build import Json, World
 
@@ -118,5 +118,26 @@ def test_months_past_their_age_are_dropped_and_hours_stay(database):
             kept = await tx.fetchval("SELECT sum(readings) FROM reading_chunk")
             hours = await tx.fetchval("SELECT count(*) FROM reading_hour")
         assert (kept, hours) == (1, 2)
+
+    played(database, story)
+
+
+def test_messages_that_nobody_read_are_kept_ninety_days(database):
+    async def story(world: World, pack: Json) -> None:
+        async with world.db.transaction() as tx:
+            for days in (91, 89):
+                await tx.execute(
+                    "INSERT INTO unread_message (source, reason, received_at, sha256, content)"
+                    " VALUES ('bms48', 'torn', $1, sha256($2), $2)",
+                    system_now() - timedelta(days=days),
+                    str(days).encode(),
+                )
+        state = await runner.run_once(
+            world.db, "housekeeping", JOBS["housekeeping"], ON, lambda done, total: None
+        )
+        assert state == "done"
+        kept = (await world.staff.get("/v1/unread-messages"))["items"]
+        content = await world.staff.ask("GET", f"/v1/unread-messages/{kept[0]['id']}/content")
+        assert (len(kept), content.content) == (1, b"89")
 
     played(database, story)

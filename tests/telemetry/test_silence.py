@@ -107,3 +107,25 @@ def test_a_pack_that_stands_in_no_line_may_be_silent(database, monkeypatch):
         assert [one["pack_id"] for one in await silences(world)] == [pack_id]
 
     played(database, story)
+
+
+def test_a_pack_whose_device_never_spoke_of_it_is_silent_since_the_day_after_it_came(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await build.leased_pack(world, TODAY)
+            await build.leased_pack(world, TODAY)  # has no device: nobody expects to hear of it
+            device = {"code": "41010043200001", "part": 1, "slot": lease["line"]["slot"]}
+            path = f"/v1/sites/{lease['site']['id']}/devices"
+            await world.staff.ask("PUT", path, json={"devices": [device]})
+            tomorrow = midnight(TODAY + timedelta(days=1))
+            await at(world, tomorrow + 30 * MINUTE)
+            assert await silences(world) == []
+            await at(world, tomorrow + HOUR)
+            (alarm,) = await silences(world)
+            assert (alarm["pack_id"], alarm["severity"]) == (lease["pack"]["id"], "warn")
+            assert datetime.fromisoformat(alarm["since"]) == tomorrow
+            await send(world, lease["pack"]["id"], tomorrow + HOUR, voltage_v=53, current_a=0)
+            await at(world, tomorrow + HOUR + MINUTE)
+            assert [one["state"] for one in await silences(world)] == ["closed"]
+
+    database(scenario)

@@ -18,7 +18,8 @@ KIND = re.compile(r"(contract|line|site|pack|waste|routing|invoice|note|attachme
 # Steps of a pack's life that events tell under other names.
 STEPS = {
     "pack.commissioned", "pack.swapped", "pack.relocated", "pack.damaged", "pack.lost",
-    "pack.found", "pack.sold", "pack.returned", "waste.outbound", "waste.inbound",
+    "pack.burnt", "pack.found", "pack.sold", "pack.returned", "waste.outbound", "waste.inbound",
+    "pack.failed",
 }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasing.pricing import calendars
-from leasing.pricing.calendars import (
+from leasing.kit import calendars
+from leasing.kit.calendars import (
     FIRST_YEAR,
     LAST_YEAR,
     Convention,

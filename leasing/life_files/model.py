@@ -1,0 +1,23 @@
+"""What is refused about life files."""
+
+from leasing.kit.errors import Conflict, NotFound
+
+
+class NoSuchCode(NotFound):
+    code = "code_not_found"
+    title = "No pack carries this code, nor ever did"
+
+
+class NoSigningKey(Conflict):
+    code = "no_signing_key"
+    title = "Nothing is signed until staff have made a key"
+
+
+class NoSuchSigningKey(NotFound):
+    code = "signing_key_not_found"
+    title = "There is no such key"
+
+
+class NoSuchOutlet(NotFound):
+    code = "outlet_not_found"
+    title = "There is no such outlet"
