@@ -35,18 +35,26 @@ PARTY = (
 )
 IDS = "SELECT id FROM pack ORDER BY id"
 
-PLAIN = """
+
+def inserting(given: str) -> str:
+    return f"""
 INSERT INTO trace_record
        (pack_id, sequence, kind, happened_on, adcode, party_id, corrects_id, data, actor,
         recorded_at, previous_hash, hash)
 SELECT pack_id, sequence, kind, happened_on, adcode, party_id, corrects_id, data, $10, $11,
        CASE WHEN sequence > 1 THEN $9::bytea END, $9
-  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::date[], $5::text[], $6::uuid[], $7::uuid[],
-              $8::json[])
-       WITH ORDINALITY
-       AS given (pack_id, sequence, kind, happened_on, adcode, party_id, corrects_id, data, nth)
- ORDER BY nth
+  FROM {given}
+       AS given (pack_id, sequence, kind, happened_on, adcode, party_id, corrects_id, data)
 """
+
+
+PLAIN = inserting(
+    """unnest($1::uuid[], $2::int[], $3::text[], $4::date[], $5::text[], $6::uuid[], $7::uuid[],
+              $8::json[])"""
+)
+PLAIN_ONE = inserting(
+    """(VALUES ($1::uuid, $2::int, $3::text, $4::date, $5::text, $6::uuid, $7::uuid, $8::json))"""
+)
 
 UNLINK = """
 ALTER TABLE trace_record
@@ -131,10 +139,12 @@ async def one_connection(
         for first in range(0, len(pack_ids), batch):
             steps = [step(pack, party_id, number) for pack in pack_ids[first : first + batch]]
             async with db.transaction() as tx:
-                if plain:
+                if plain and batch == 1:
+                    await tx.execute(PLAIN_ONE, *one_row(steps[0], number), "bench", NOW)
+                elif plain:
                     await tx.execute(PLAIN, *columns(steps, number), "bench", NOW)
                 else:
-                    await store.record(tx, steps, by="bench", now=NOW)
+                    await store.append(tx, steps, by="bench", now=NOW)
 
 
 def step(pack_id: UUID, party_id: UUID, number: int) -> Step:
@@ -148,17 +158,13 @@ def step(pack_id: UUID, party_id: UUID, number: int) -> Step:
 
 
 def columns(steps: list[Step], number: int) -> list[object]:
-    return [
-        [one.pack_id for one in steps],
-        [number for _ in steps],
-        [one.kind for one in steps],
-        [one.happened_on for one in steps],
-        [one.adcode for one in steps],
-        [one.party_id for one in steps],
-        [one.corrects_id for one in steps],
-        [one.data for one in steps],
-        bytes(32),
-    ]
+    rows = [one_row(step, number)[:-1] for step in steps]
+    return [*map(list, zip(*rows, strict=True)), bytes(32)]
+
+
+def one_row(step: Step, number: int) -> list[object]:
+    pack_id, *others = store.fields(step)
+    return [pack_id, number, *others, bytes(32)]
 
 
 async def check(place: Place, records: int, say: Callable[[str], None]) -> None:
