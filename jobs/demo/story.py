@@ -24,13 +24,14 @@ from leasing.contracts import duties, ending, handovers
 from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
 from leasing.end_of_life import snapshot
-from leasing.end_of_life.model import NoFeasibleOutlet, OutletNotQualified
+from leasing.end_of_life import store as routings
+from leasing.end_of_life.model import NoFeasibleOutlet, State
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
 from leasing.returns import service as returns
 from leasing.telemetry import service as telemetry
 from schemas.contracts import AcceptanceCreate, ReturnCreate, SwapCreate
-from schemas.end_of_life import CertificateCreate, ReleaseCreate, RoutingCreate, RoutingView
+from schemas.end_of_life import CertificateCreate, RoutingCreate
 from schemas.health import DutyKind
 from schemas.outlets import Hazard
 from schemas.parties import QualificationKind, QualificationWithdraw
@@ -264,7 +265,7 @@ class Story:
             except NoFeasibleOutlet:
                 self.condemned.append(pack)
                 continue
-            self.plan(HAND_OVER_AFTER_DAYS, self.hand_over, pack, routing)
+            self.plan(HAND_OVER_AFTER_DAYS, self.hand_over, pack)
             if not self.withdrawn and self.past_withdrawal:
                 self.withdrawn = True
                 self.plan(HAND_OVER_AFTER_DAYS - 2, self.withdraw, routing.recycler_id)
@@ -283,17 +284,18 @@ class Story:
         )
         await parties.withdraw(tx, recycler_id, permit, by=ACTOR, now=self.now)
 
-    async def hand_over(self, pack: Pack, routing: RoutingView, tx: Connection) -> None:
-        try:
-            await end_of_life.hand_over(tx, routing.id, self.on, by=ACTOR, now=self.now)
-        except OutletNotQualified as refusal:
-            reason = ReleaseCreate(released_on=self.on, reason=refusal.detail)
-            await end_of_life.release(tx, routing.id, reason, by=ACTOR, now=self.now)
+    async def hand_over(self, pack: Pack, tx: Connection) -> None:
+        """Hand a pack over where it is expected by now: what was reserved with a recycler that may
+        not take it any more was routed anew at night, or waits again."""
+        expected = await routings.routings_after(tx, UUID(int=0), pack.id, State.RESERVED, 1)
+        if not expected:
             self.condemned.append(pack)
             return
-        self.plan(RECYCLE_AFTER_DAYS, self.certify, pack, routing)
+        routing_id = expected[0]["id"]
+        await end_of_life.hand_over(tx, routing_id, self.on, by=ACTOR, now=self.now)
+        self.plan(RECYCLE_AFTER_DAYS, self.certify, pack, routing_id)
 
-    async def certify(self, pack: Pack, routing: RoutingView, tx: Connection) -> None:
+    async def certify(self, pack: Pack, routing_id: UUID, tx: Connection) -> None:
         """The certificate of recycling; one in ten or so recovers less lithium than it should."""
         ternary = pack.product.full_cell_mv is not None
         certificate = CertificateCreate(
@@ -304,7 +306,7 @@ class Story:
                 f"{self.random.uniform(97.9, 99.2):.2f}" if ternary else None
             ),
         )
-        await end_of_life.certify(tx, routing.id, certificate, by=ACTOR, now=self.now)
+        await end_of_life.certify(tx, routing_id, certificate, by=ACTOR, now=self.now)
 
     # Chance
 

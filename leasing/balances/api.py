@@ -35,7 +35,7 @@ async def mass_balance(
     until = to_on or today + DAY
     return await service.balance(
         tx,
-        from_on or until - 365 * DAY,
+        from_on or until - min(365 * DAY, until - date.min),
         until,
         party_id=party_id,
         outlet_id=outlet_id,

@@ -156,8 +156,8 @@ def test_each_job_runs_with_the_clock_at_its_own_instant(database):
         await deploy(db)
         await runner.advance(db, dict.fromkeys(JOBS, noting), midnight(date(2025, 12, 5)))
         assert all(as_of == at for as_of, at in seen)
-        # Nights of seven jobs, a first of two more, a Sunday and a Monday.
-        assert len(seen) == 7 * 9 + 2 + 1 + 1
+        # Nights of twelve jobs, a first of two more, a Sunday and a Monday.
+        assert len(seen) == 12 * 9 + 2 + 1 + 1
         # Of an hourly one the last that was due does for all.
         assert 0 < len(hourly) <= len(seen) + 1
         assert all(as_of <= at for as_of, at in hourly)
@@ -178,7 +178,7 @@ def test_of_two_advances_at_once_each_job_runs_once(database):
         to = midnight(date(2025, 12, 5))
         await asyncio.gather(*(runner.advance(db, noted, to) for _ in range(3)))
         assert len(begun) == len(set(begun))
-        assert sum(by != HOURLY for by, _ in begun) == 7 * 9 + 2 + 1 + 1
+        assert sum(by != HOURLY for by, _ in begun) == 12 * 9 + 2 + 1 + 1
 
     database(scenario)
 
