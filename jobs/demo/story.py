@@ -25,13 +25,13 @@ from leasing.db.pool import Connection, Database
 from leasing.end_of_life import service as end_of_life
 from leasing.end_of_life import snapshot
 from leasing.end_of_life import store as routings
-from leasing.end_of_life.model import NoFeasibleOutlet, State
+from leasing.end_of_life.model import NoFeasibleOutlet
 from leasing.kit.time import midnight
 from leasing.parties import service as parties
 from leasing.returns import service as returns
 from leasing.telemetry import service as telemetry
 from schemas.contracts import AcceptanceCreate, ReturnCreate, SwapCreate
-from schemas.end_of_life import CertificateCreate, RoutingCreate
+from schemas.end_of_life import CertificateCreate, RoutingCreate, RoutingState
 from schemas.health import DutyKind
 from schemas.outlets import Hazard
 from schemas.parties import QualificationKind, QualificationWithdraw
@@ -287,7 +287,7 @@ class Story:
     async def hand_over(self, pack: Pack, tx: Connection) -> None:
         """Hand a pack over where it is expected by now: what was reserved with a recycler that may
         not take it any more was routed anew at night, or waits again."""
-        expected = await routings.routings_after(tx, UUID(int=0), pack.id, State.RESERVED, 1)
+        expected = await routings.routings_after(tx, UUID(int=0), pack.id, RoutingState.RESERVED, 1)
         if not expected:
             self.condemned.append(pack)
             return
