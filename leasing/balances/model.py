@@ -30,13 +30,6 @@ class Stay(msgspec.Struct, frozen=True):
     in_transit: bool = False
 
 
-class Road(msgspec.Struct, frozen=True):
-    """Days on which a lot was on the road, [from_on, to_on)."""
-
-    from_on: date
-    to_on: date | None
-
-
 class Pack(msgspec.Struct, frozen=True):
     id: UUID
     code: str

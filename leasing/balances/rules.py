@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from leasing.balances.model import Pack, Road, Scope, Stay, Step
+from leasing.balances.model import Pack, Scope, Stay, Step
 from schemas.balances import (
     BalanceDay,
     DifferenceView,
@@ -73,7 +73,9 @@ def replay(steps: Iterable[Step]) -> list[Stay]:
     stays: list[Stay] = []
     for step in steps:
         if step.kind == "waste.outbound":
-            stays = on_its_way(stays, step.happened_on)
+            stays = on_its_way(stays, step.happened_on, True)
+        elif step.kind == "waste.inbound" and step.party_id is None:
+            stays = on_its_way(stays, step.happened_on, False)
         elif state := STATE_AFTER.get(step.kind):
             concerned = state in HELD_BY_ANOTHER
             taken = Stay(
@@ -88,12 +90,13 @@ def replay(steps: Iterable[Step]) -> list[Stay]:
     return stays
 
 
-def on_its_way(stays: Sequence[Stay], on: date) -> list[Stay]:
-    """The pack left on a day: for what is left of its stay it remains what it was, on the road."""
+def on_its_way(stays: Sequence[Stay], on: date, in_transit: bool) -> list[Stay]:
+    """The pack left on a day, or came into the lessor's own store: for what is left of its stay it
+    remains what it was, on the road or there."""
     held = at(stays, on)
     if held is None:
         return list(stays)
-    left = replace(held, from_on=on, in_transit=True)
+    left = replace(held, from_on=on, in_transit=in_transit)
     return sorted(
         [*(one for one in stays if one is not held), *cut([held], on), left],
         key=lambda one: one.from_on,
@@ -138,23 +141,6 @@ def split(stays: Iterable[Stay], edges: Iterable[date]) -> Iterator[Stay]:
         inside = [edge for edge in ordered if one.from_on < edge < (one.to_on or date.max)]
         for begins, ends in zip([one.from_on, *inside], [*inside, one.to_on], strict=True):
             yield replace(one, from_on=begins, to_on=ends)
-
-
-def travelling(stays: Iterable[Stay], roads: Sequence[Road]) -> list[Stay]:
-    """Stays of a pack that goes in lots: while its lot is on the road it is in transit, if it was
-    routed."""
-    edges = {day for road in roads for day in (road.from_on, road.to_on) if day is not None}
-    return [
-        replace(one, in_transit=one.in_transit or (one.state == "routed" and on_road(one, roads)))
-        for one in split(stays, edges)
-    ]
-
-
-def on_road(stay: Stay, roads: Iterable[Road]) -> bool:
-    return any(
-        road.from_on <= stay.from_on and (road.to_on is None or stay.from_on < road.to_on)
-        for road in roads
-    )
 
 
 def edges_of(stays: Iterable[Stay]) -> set[date]:
@@ -273,13 +259,12 @@ class Balance:
         pack: Pack,
         steps: Sequence[Step],
         table: Sequence[Stay],
-        roads: Sequence[Road] = (),
         *,
         is_now: bool,
     ) -> None:
         """Add a pack. `is_now` when the period reaches today, so that the pack's own state can be
         compared too."""
-        told = travelling(replay(steps), roads)
+        told = replay(steps)
         held = with_transit(table, told)
         mine_told = [one for one in told if self.concerns(one)]
         mine_held = [one for one in held if self.concerns(one)]

@@ -30,6 +30,8 @@ class Candidate(msgspec.Struct, frozen=True):
     recycler_id: UUID
     state: str
     mass_kg: int
+    adcode: str | None
+    """Where it waits."""
     chemistry: str
     hazard: Hazard | None
     """Found by the newest inspection since it came back; None if there was none."""

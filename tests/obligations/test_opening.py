@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from jobs import obligations as job
@@ -303,7 +304,10 @@ def test_obligations_are_opened_in_the_transaction_of_the_record(database):
 
 async def correct(world: World, pack: Json, corrected: str, on: date, **data: Any) -> None:
     await world.set_clock(date(2026, 6, 16))
-    await write(world, step(pack, "record.corrected", on, corrects_id=corrected, **data))
+    wrong = msgspec.structs.replace(
+        step(pack, "record.corrected", on, **data), corrects_id=UUID(corrected)
+    )
+    await write(world, wrong)
 
 
 def test_a_correction_makes_void_what_is_open_and_opens_what_was_really_done(database):
