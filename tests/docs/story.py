@@ -432,6 +432,8 @@ async def the_recycling(teller: Teller, staff: Voice, pack_id: str) -> None:
     await staff.post("looked at by both sides", f"{path}/inspections", found)
     verdict = {"decision": "recycle", "decided_on": "2026-02-02", "reason": "容量不足 70 %"}
     await staff.post("declared waste", f"{path}/dispositions", verdict)
+    stored = {"received_on": "2026-02-02"}
+    await staff.post("brought into the lessor's store", f"{path}/waste-receipt", stored)
     planned = {"hand_over_on": "2026-02-04"}
     title = "the nearest has no room, the next takes it"
     first = await staff.post(title, f"{path}/routings", planned)

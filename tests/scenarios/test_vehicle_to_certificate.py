@@ -125,7 +125,7 @@ def test_a_battery_retired_and_recycled_under_order_73(database, tmp_path):
 
 
 class Story:
-    """What befalls one battery. Each step moves the clock to its day, and in the evening what is the
+    """What befalls one battery. Each step moves the clock to its day; in the evening what is the
     lessor's to report goes out; the recycler reports by itself."""
 
     def __init__(self, world: World, url: str) -> None:
