@@ -1,6 +1,7 @@
 """Stays of packs, by their records and by the table of custody."""
 
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,17 @@ class Stay(msgspec.Struct, frozen=True):
     outlet_id: UUID | None = None
     adcode: str | None = None
     in_transit: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Packs that came into treatment together."""
+
+    id: UUID
+    number: str
+    received_on: date
+    packs: int
+    expected_kg: int
+    mass_in_kg: Decimal
 
 
 class Pack(msgspec.Struct, frozen=True):

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from msgspec.structs import replace
 
-from leasing.balances.model import Pack, Scope, Stay, Step
+from leasing.balances.model import Batch, Pack, Scope, Stay, Step
+from leasing.consignments.rules import tolerance_kg
 from schemas.balances import (
     BalanceDay,
     DifferenceView,
@@ -253,12 +255,14 @@ class Balance:
         self.differing: dict[date, int] = defaultdict(int)
         self.differences: list[DifferenceView] = []
         self.more = 0
+        self.batches: set[UUID] = set()
 
     def take(
         self,
         pack: Pack,
         steps: Sequence[Step],
         table: Sequence[Stay],
+        batch: Batch | None = None,
         *,
         is_now: bool,
     ) -> None:
@@ -277,6 +281,8 @@ class Balance:
                 self.by_fate[fate(last)].add(pack)
         self.day_by_day(pack, mine_held, was_there=self.was_there(held))
         self.compare(pack, steps, told, held, is_now=is_now)
+        if batch is not None and self.from_on <= batch.received_on < self.to_on:
+            self.compare_batch(pack, batch)
 
     def concerns(self, stay: Stay) -> bool:
         """Whether a stay is of this scope and period. What was recycled before it is no more."""
@@ -334,6 +340,17 @@ class Balance:
         if pack.handed_over_kg is not None:
             handed = f"{pack.handed_over_kg} kg"
             self.tell(Mismatch.MASS, pack, None, None, handed, f"{pack.mass_kg} kg")
+
+    def compare_batch(self, pack: Pack, batch: Batch) -> None:
+        """A batch is compared once, with the first of its packs."""
+        if batch.id in self.batches:
+            return
+        self.batches.add(batch.id)
+        tolerated = tolerance_kg(batch.expected_kg, batch.packs, batch.received_on)
+        if abs(batch.mass_in_kg - batch.expected_kg) > tolerated:
+            weighed = f"{batch.mass_in_kg} kg in batch {batch.number}"
+            expected = f"{batch.expected_kg} kg"
+            self.tell(Mismatch.BATCH_MASS, pack, batch.received_on, None, expected, weighed)
 
     def tell(
         self,

@@ -58,7 +58,7 @@ async def life(tx: Connection, code: str, *, now: datetime) -> tuple[LifeFile, l
     known = convert_all(await store.codes(tx, pack_id), LifeFileCode)
     made_from = convert_all(await store.made_from(tx, pack_id), LifeFileRelative)
     shape = Pack(pack_id, pack["code"], pack["mass_kg"], 0, pack["state"], None)
-    ((_, steps, stays),) = await balances.joined(tx, [shape], None)
+    ((_, steps, stays, _),) = await balances.joined(tx, [shape], None)
     placed = [(one["from_on"], one["to_on"]) for one in await store.placed(tx, pack_id)]
     gaps = rules.gaps(
         records,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from jobs import cli
 from leasing.access.model import Role
 from leasing.balances import rules
-from leasing.balances.model import Pack, Scope, Stay, Step
+from leasing.balances.model import Batch, Pack, Scope, Stay, Step
 from leasing.db.pool import Database, connect
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
@@ -396,6 +397,42 @@ def test_a_broken_row_a_wrong_state_and_a_wrong_count_are_listed(database):
             assert (await balance_of(world, to_on="2026-05-01"))["balances"]
 
     database(scenario)
+
+
+def test_a_batch_that_weighs_otherwise_than_its_packs_is_listed_once(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lot, _, _, firm = await lots.arrived(world, 3)
+            received = {"received_on": lots.TODAY}
+            await world.staff.post(f"/v1/consignments/{lot['id']}/receipt", received)
+            path = "/v1/recovery-batches"
+            batch = {"number": "B-1", "consignment_id": lot["id"], "mass_in_kg": "130", **received}
+            await world.staff.post(path, batch)
+            made = await balance_of(world)
+            assert not made["balances"]
+            (found,) = made["differences"]
+            assert (found["kind"], found["from_on"]) == ("batch_mass", lots.TODAY)
+            assert found["by_records"] == "138 kg"
+            assert found["by_table"] == "130.00 kg in batch B-1"
+            regulator = await world.login(Role.REGULATOR)
+            assert await regulator.get("/v1/mass-balance", **PERIOD) == made
+            its_own = await balance_of(world, party_id=firm["id"])
+            assert [one["kind"] for one in its_own["differences"]] == ["batch_mass"]
+            assert (await balance_of(world, to_on=lots.TODAY))["balances"]  # the day before
+
+    database(scenario)
+
+
+@pytest.mark.parametrize(("mass_in_kg", "differs"), [("1.5", 0), ("1.51", 1), ("-1.51", 1)])
+def test_a_batch_may_differ_by_what_weighing_tolerates(mass_in_kg, differs):
+    told = [Step("pack.acquired", FIRST)]
+    mass = 138 + Decimal(mass_in_kg)
+    batch = Batch(uuid4(), "B-1", FIRST, 3, 138, mass)
+    balance = rules.Balance(Scope(), FIRST, LAST, listed=10)
+    for _ in range(3):
+        pack = Pack(uuid4(), "P", 46, 5120, "in_stock", None)
+        balance.take(pack, told, custody_of(told), batch, is_now=False)
+    assert len(balance.result().differences) == differs
 
 
 LOOSE = [
