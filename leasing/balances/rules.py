@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from leasing.balances.model import Batch, Pack, Scope, Stay, Step
-from leasing.consignments.rules import tolerance_kg
+from leasing.consignments.rules import WEIGHING, tolerance_kg
 from schemas.balances import (
     BalanceDay,
     DifferenceView,
@@ -346,7 +346,8 @@ class Balance:
         if batch.id in self.batches:
             return
         self.batches.add(batch.id)
-        tolerated = tolerance_kg(batch.expected_kg, batch.packs, batch.received_on)
+        on = max(batch.received_on, WEIGHING[0].valid_from)
+        tolerated = tolerance_kg(batch.expected_kg, batch.packs, on)
         if abs(batch.mass_in_kg - batch.expected_kg) > tolerated:
             weighed = f"{batch.mass_in_kg} kg in batch {batch.number}"
             expected = f"{batch.expected_kg} kg"

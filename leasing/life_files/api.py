@@ -90,6 +90,7 @@ def answer(name: str, format_: str, content: bytes) -> Response[bytes]:
 )
 async def life_file(
     tx: Tx,
+    db: Db,
     now: Now,
     code: FromPath[Code],
     file_format: Annotated[LifeFileFormat, QueryParameter(name="format")] = LifeFileFormat.JSON,
@@ -99,7 +100,9 @@ async def life_file(
     with its hashes, who had it, what it rests on, and where the history has gaps. As JSON, as a
     page, or as a signed archive (`zip`) that is checked with `sha256sum` and `openssl` alone."""
     if file_format is LifeFileFormat.ZIP:
-        name, content = await service.signed_archive(tx, code, now=now)
+        name, content = await service.signed_archive(
+            tx, code, db.settings.signing_passphrase, now=now
+        )
         return answer(f"life-{name}", file_format, content)
     made, _ = await service.life(tx, code, now=now)
     if file_format is LifeFileFormat.HTML:
@@ -135,10 +138,10 @@ async def register(
 
 
 @post("/signing-keys", responses=when_posting())
-async def make_key(tx: Tx, caller: By, now: Now) -> SigningKeyView:
-    """Make the key that signs archives from now on. Its private half never leaves the database;
-    what older keys signed stays good."""
-    return await service.make_key(tx, by=str(caller), now=now)
+async def make_key(tx: Tx, db: Db, caller: By, now: Now) -> SigningKeyView:
+    """Make the key that signs archives from now on. Its private half never leaves the house: the
+    database keeps it encrypted. What older keys signed stays good."""
+    return await service.make_key(tx, db.settings.signing_passphrase, by=str(caller), now=now)
 
 
 @get("/signing-keys", responses=documented(500, 503))

@@ -13,6 +13,11 @@ class NoSigningKey(Conflict):
     title = "Nothing is signed until staff have made a key"
 
 
+class NoPassphrase(Conflict):
+    code = "no_signing_passphrase"
+    title = "A key is kept encrypted: LEASING_SIGNING_PASSPHRASE is to say by what"
+
+
 class NoSuchSigningKey(NotFound):
     code = "signing_key_not_found"
     title = "There is no such key"

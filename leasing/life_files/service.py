@@ -14,7 +14,13 @@ from leasing.events.store import Event
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.life_files import pages, rules, store
-from leasing.life_files.model import NoSigningKey, NoSuchCode, NoSuchOutlet, NoSuchSigningKey
+from leasing.life_files.model import (
+    NoPassphrase,
+    NoSigningKey,
+    NoSuchCode,
+    NoSuchOutlet,
+    NoSuchSigningKey,
+)
 from leasing.life_files.rules import ALGORITHM
 from leasing.traceability import head_store
 from leasing.traceability.model import Written
@@ -104,26 +110,38 @@ def shown(record: Written, parties: dict[UUID, str]) -> LifeFileRecord:
     )
 
 
-async def signed_archive(tx: Connection, code: str, *, now: datetime) -> tuple[str, bytes]:
-    """A life as a signed zip, and the code it is named by. Raises `NoSuchCode`, `NoSigningKey`."""
+async def signed_archive(
+    tx: Connection, code: str, passphrase: str | None, *, now: datetime
+) -> tuple[str, bytes]:
+    """A life as a signed zip, and the code it is named by. Raises `NoSuchCode`, `NoSigningKey`,
+    `NoPassphrase`."""
     made, records = await life(tx, code, now=now)
     async with as_lessor(tx):
         key = await store.newest_key(tx)
-    if key is None:
+    if key is None or key["private_pem"] is None:
         raise NoSigningKey
+    private = rules.opened(key["private_pem"], known(passphrase))
     written_pages = {
         f"life.{language}.html": pages.write(made, language) for language in DocumentLanguage
     }
     files = rules.files_of(made, records, written_pages, key_id=str(key["id"]))
-    return made.code, rules.archive(files, key["private_pem"], key["public_pem"], now)
+    return made.code, rules.archive(files, private, key["public_pem"], now)
+
+
+def known(passphrase: str | None) -> str:
+    if not passphrase:
+        raise NoPassphrase
+    return passphrase
 
 
 # --- Keys -------------------------------------------------------------------------------------
 
 
-async def make_key(tx: Connection, *, by: str, now: datetime) -> SigningKeyView:
-    """A new key, which signs from now on."""
-    private_pem, public_pem = rules.new_key()
+async def make_key(
+    tx: Connection, passphrase: str | None, *, by: str, now: datetime
+) -> SigningKeyView:
+    """A new key, which signs from now on. Raises `NoPassphrase`."""
+    private_pem, public_pem = rules.new_key(known(passphrase))
     row = await store.insert_key(tx, private_pem, public_pem, by, now)
     facts: dict[str, object] = {"algorithm": ALGORITHM, "public_pem": public_pem}
     await events.append(

@@ -497,7 +497,12 @@ def written(examples: Examples) -> bytes:
 
 async def play(dsn: str) -> list[Told]:
     """The story on a database of its own."""
-    settings = Settings(schema=f"story_{uuid4().hex[:8]}", pool_size=8, key_memory_seconds=0.0)
+    settings = Settings(
+        schema=f"story_{uuid4().hex[:8]}",
+        pool_size=8,
+        key_memory_seconds=0.0,
+        signing_passphrase="only of this story",
+    )
     await prepare(dsn, settings)
     try:
         async with await connect(dsn, settings) as db, build.world(db, on=BEGINS_ON) as world:
