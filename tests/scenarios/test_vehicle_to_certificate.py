@@ -23,6 +23,7 @@ from schemas.obligations import Recipient
 from tests import build
 from tests.build import Client, Json, World
 from tests.consignments import lots
+from tests.life_files import money
 from tests.obligations import stand_in
 from tests.returns import steps
 
@@ -30,6 +31,7 @@ VEHICLE_CODE = "9ZZPB51VEHICL1C340000001"
 WEAK_MODULE, GOOD_MODULE = "9ZZMB51TEST001C340000001", "9ZZMB51TEST001C340000002"
 
 LESSOR, RECYCLER = "lessor", "recycler"
+RENT_AMOUNT = 31_417
 
 
 class Due(NamedTuple):
@@ -205,7 +207,7 @@ class Story:
         await self.day(on)
         self.lessee = await build.customer(self.world)
         tower = await build.site(self.world, self.lessee["id"])
-        terms = [build.line_terms(tower["id"])]
+        terms = [build.line_terms(tower["id"], rent_amount=RENT_AMOUNT)]
         given = {"starts_on": shipped_on, "ends_on": "2029-01-01"}
         _, (line,) = await build.active_contract(self.world, self.lessee["id"], terms, **given)
         self.line = line["id"]
@@ -351,11 +353,12 @@ class Story:
     async def a_regulator_takes_the_life_file(
         self, gaps: list[tuple[str, str]], folder: Path
     ) -> None:
-        """A regulator asks for it by the code that was on it in the vehicle."""
+        """A regulator asks for it by the code that was on it in the vehicle, and reads no price."""
         regulator = await self.world.login(Role.REGULATOR)
         life = await regulator.get(f"/v1/life-files/{VEHICLE_CODE}")
         assert (life["code"], life["state"]) == (self.code, "recycled")
         assert [(one["kind"], one["from_on"]) for one in life["gaps"]] == gaps
+        assert list(money.told(life, [RENT_AMOUNT])) == []
         response = await regulator.ask(
             "GET", f"/v1/life-files/{VEHICLE_CODE}", params={"format": "zip"}
         )
