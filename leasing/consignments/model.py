@@ -170,16 +170,6 @@ class BadPermit(Invalid):
     title = "The permit is valid on no day"
 
 
-class NoSuchOutlet(NotFound):
-    code = "outlet_not_found"
-    title = "There is no such outlet"
-
-
-class BadRegister(Invalid):
-    code = "register_too_long"
-    title = "The register of these days is too long for a file"
-
-
 CONSTRAINTS: dict[str, Any] = {
     "consignment_number_once": ConsignmentNumberTaken,
     "consignment_pack_in_one_lot": InAnotherLot,

@@ -1,6 +1,6 @@
 """What is refused about life files."""
 
-from leasing.kit.errors import Conflict, NotFound
+from leasing.kit.errors import Conflict, Invalid, NotFound
 
 
 class NoSuchCode(NotFound):
@@ -26,3 +26,8 @@ class NoSuchSigningKey(NotFound):
 class NoSuchOutlet(NotFound):
     code = "outlet_not_found"
     title = "There is no such outlet"
+
+
+class RegisterTooLong(Invalid):
+    code = "register_too_long"
+    title = "The register of these days is too long; ask for fewer"

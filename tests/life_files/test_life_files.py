@@ -349,7 +349,7 @@ def test_the_register_of_an_outlet_lists_what_came_and_went_in_a_period(database
         async with build.world(db) as world:
             packs = await every_state(world)
             outlet = (await world.staff.get("/v1/outlets"))["items"][0]
-            path = f"/v1/registers/{outlet['id']}"
+            path = f"/v1/outlets/{outlet['id']}/register"
             period = {"from_on": "2026-06-01", "to_on": "2026-06-16"}
             made = await world.staff.get(path, **period)
             assert (made["packs_in"], made["kg_in"]) == (2, 92)
@@ -376,7 +376,7 @@ def test_the_register_of_an_outlet_lists_what_came_and_went_in_a_period(database
             table = sheet.to_python()
             assert table[0][2] == "电池包编码"
             assert {row[2] for row in table[1:]} == came
-            missing = await world.staff.ask("GET", f"/v1/registers/{uuid4()}", params=period)
+            missing = await world.staff.ask("GET", f"/v1/outlets/{uuid4()}/register", params=period)
             assert missing.status_code == 404
 
     database(scenario)
@@ -446,7 +446,7 @@ def test_a_regulator_reads_lives_registers_and_passports_and_nothing_with_a_pric
                 assert "amount" not in response.text, path
             outlet = (await world.staff.get("/v1/outlets"))["items"][0]
             period = {"from_on": "2026-06-01", "to_on": "2026-06-16"}
-            made = await regulator.get(f"/v1/registers/{outlet['id']}", **period)
+            made = await regulator.get(f"/v1/outlets/{outlet['id']}/register", **period)
             assert made["packs_in"] == 2
             for path in (
                 "/v1/contracts",

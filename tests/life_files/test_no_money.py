@@ -42,7 +42,7 @@ async def every_answer(client: Client, packs: dict[str, Any], outlet_id: str) ->
     passport."""
     paths = [path.format(**pack) for pack in packs.values() for path in ASKED]
     days = "from_on=2026-01-01&to_on=2026-06-16"
-    paths += [f"/v1/registers/{outlet_id}?{days}", f"/v1/mass-balance?{days}"]
+    paths += [f"/v1/outlets/{outlet_id}/register?{days}", f"/v1/mass-balance?{days}"]
     asked = {path: await client.ask("GET", path) for path in paths}
     assert [path for path, answer in asked.items() if answer.status_code != 200] == [
         path.format(**packs["recycled"]) for path in ASKED if "/passport" in path
@@ -76,7 +76,6 @@ SHOWN = (
     "GET /v1/life-files/{code}",
     "GET /v1/packs/{pack_id}/passport",
     "GET /v1/packs/{pack_id}/custody",
-    "GET /v1/registers/{outlet_id}",
     "GET /v1/outlets/{outlet_id}/register",
     "GET /v1/mass-balance",
     "GET /v1/obligations",
