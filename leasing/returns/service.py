@@ -236,6 +236,8 @@ async def decide(
         "reason": data.reason,
         "decision": data.decision,
         "proposed": shown.proposed,
+        "hazard": shown.hazard,
+        "health_percent": shown.health_percent,
     }
     kind = "pack.repair_decided"
     if data.decision in BECOMES:
