@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from leasing.batteries import store as batteries
 from leasing.consignments import rules, store
@@ -200,6 +201,9 @@ async def dispatch(
         hindrances = msgspec.to_builtins(against)
         raise MayNotLeave("; ".join(one.message for one in against), hindrances=hindrances)
     await store.dispatch(tx, consignment_id, data, permit_id, found)
+    papers = papers_of(sent_off(lot, data))
+    left = [step_of(one, "waste.outbound", on, papers, one.recycler_id) for one in found]
+    await record(tx, left, by=by, now=now)
     await routings.move_mass(
         tx, lot.outlet_id, reserved_kg=-lot.expected_kg, in_transit_kg=lot.expected_kg
     )
@@ -210,13 +214,17 @@ async def dispatch(
         "on": data.dispatched_on,
     }
     await tell(tx, lot, "routing.dispatched", facts, found, by=by, now=now)
-    lot = await store.lock(tx, consignment_id) or lot
-    papers = papers_of(lot)
-    steps = [
-        step_of(one, "waste.outbound", data.dispatched_on, papers, one.recycler_id) for one in found
-    ]
-    await record(tx, steps, by=by, now=now)
     return await get(tx, consignment_id)
+
+
+def sent_off(lot: Lot, data: ConsignmentDispatch) -> Lot:
+    return replace(
+        lot,
+        dispatched_on=data.dispatched_on,
+        mode=data.mode,
+        carrier_id=data.carrier_id,
+        vehicle=data.vehicle,
+    )
 
 
 def step_of(
@@ -393,6 +401,9 @@ async def refuse(
         in_lot = await store.packs(tx, consignment_id)
         found = await store.candidates(tx, [one.routing_id for one in in_lot])
         await store.refuse(tx, consignment_id, data.refused_on, data.reason)
+        why: dict[str, object] = {"consignment": lot.number, "reason": data.reason}
+        back = [step_of(one, "waste.inbound", data.refused_on, why, None) for one in found]
+        await record(tx, back, by=by, now=now)
         await routings.move_mass(
             tx, lot.outlet_id, reserved_kg=lot.expected_kg, in_transit_kg=-lot.expected_kg
         )
@@ -403,9 +414,6 @@ async def refuse(
             "on": data.refused_on,
         }
         await tell(tx, lot, "routing.refused", facts, found, by=by, now=now)
-        told: dict[str, object] = {"consignment": lot.number, "reason": data.reason}
-        steps = [step_of(one, "waste.inbound", data.refused_on, told, None) for one in found]
-        await record(tx, steps, by=by, now=now)
     return await get(tx, consignment_id)
 
 

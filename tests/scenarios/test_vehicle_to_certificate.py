@@ -146,7 +146,7 @@ class Story:
 
     @classmethod
     async def begin(cls, world: World, url: str) -> "Story":
-        """A lessor that reports by itself, a dismantler, and a qualified recycler with an outlet."""
+        """A lessor that reports by itself, a dismantler, and a qualified recycler."""
         story = cls(world, url)
         firm = {"kind": "partner", "name": "示例报废机动车回收拆解有限公司"}
         story.dismantler = await world.staff.post("/v1/parties", firm)
