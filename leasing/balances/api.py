@@ -14,9 +14,6 @@ from schemas.balances import MassBalance
 from schemas.common import Adcode
 
 DAY = timedelta(days=1)
-YEAR = timedelta(days=365)
-FIRST = date.min + YEAR
-"""The first day that has a year before it."""
 
 
 @get("/mass-balance", opt={"access": REGULATORS}, responses=when_reading(404))
@@ -38,7 +35,7 @@ async def mass_balance(
     until = to_on or today + DAY
     return await service.balance(
         tx,
-        from_on or max(until, FIRST) - YEAR,
+        from_on or until - min(365 * DAY, until - date.min),
         until,
         party_id=party_id,
         outlet_id=outlet_id,

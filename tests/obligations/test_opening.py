@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 
 from jobs import obligations as job
@@ -304,10 +303,8 @@ def test_obligations_are_opened_in_the_transaction_of_the_record(database):
 
 async def correct(world: World, pack: Json, corrected: str, on: date, **data: Any) -> None:
     await world.set_clock(date(2026, 6, 16))
-    wrong = msgspec.structs.replace(
-        step(pack, "record.corrected", on, **data), corrects_id=UUID(corrected)
-    )
-    await write(world, wrong)
+    correction = Step(UUID(pack["id"]), "record.corrected", on, data, corrects_id=UUID(corrected))
+    await write(world, correction)
 
 
 def test_a_correction_makes_void_what_is_open_and_opens_what_was_really_done(database):
