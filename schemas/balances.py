@@ -47,6 +47,9 @@ class Mismatch(StrEnum):
     """The pack is now in another state than its records say."""
     MASS = "mass"
     """It was handed over with another mass than it has."""
+    BATCH_MASS = "batch_mass"
+    """A batch came into treatment with another mass than its packs have, by more than weighing
+    tolerates; told of the first of its packs."""
     OUTLET_STOCK = "outlet_stock"
     """What is counted at the outlet is not what is there by the records, in kilograms."""
 

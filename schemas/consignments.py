@@ -231,27 +231,6 @@ class ConsignmentDetail(ConsignmentView, frozen=True):
     packs: list[ConsignedPackView]
 
 
-class RegisterRow(Outgoing, frozen=True):
-    """A pack that came in or left, by its routing."""
-
-    id: UUID
-    pack_id: UUID
-    code: str | None
-    chemistry: str
-    vin: str | None
-    """Of the vehicle it was made for."""
-    mass_kg: int
-    weighed_kg: Decimal | None
-    from_adcode: str | None
-    """Where it came from."""
-    came_in_on: date
-    consignment: str | None
-    left_on: date | None
-    batch: str | None
-    destination_id: UUID | None
-    """Who treated it."""
-
-
 class NoteFormat(StrEnum):
     HTML = "html"
     PDF = "pdf"

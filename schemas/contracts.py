@@ -563,6 +563,9 @@ class AcceptanceCreate(Incoming, frozen=True, kw_only=True):
     lessee_signatory: Name
     photo_sha256: Annotated[list[Sha256], Meta(max_length=50)] = []
     remarks: Remark = ""
+    shipped_on: date | None = None
+    """The day the pack left the warehouse; `accepted_on` if not given. A cascade product's leaving
+    is to be reported."""
 
 
 class SwapCreate(AcceptanceCreate, frozen=True, kw_only=True):

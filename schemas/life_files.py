@@ -1,6 +1,7 @@
 """A pack's whole life on one page, in one file, and as a signed archive; and the keys that sign."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -154,13 +155,17 @@ class RegisterEntry(Outgoing, frozen=True):
     """`in` or `out`."""
     code: str
     source: str
-    """Whom it came from."""
+    """Whom it came from; where that is not known, or not for an outlet to know, the prefecture."""
     vin: str | None
     kind: str
     quantity: int
     mass_kg: int
+    weighed_kg: Decimal | None
+    """On arrival, if it was weighed by itself."""
+    consignment: str | None
+    """The lot it came in with."""
     destination: str
-    evidence: str
+    evidence: str | None
     """The certificate, for what went out to be recycled."""
     keep_until: date
     """Three years after, at the least."""

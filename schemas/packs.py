@@ -70,6 +70,8 @@ class PackCreate(Incoming, frozen=True, kw_only=True):
     mass_kg: MassKg
     acquired_on: date
     acquired_from: Name
+    acquired_from_id: UUID | None = None
+    """The same firm as a party, if it is one: a dismantler has to report that it handed it over."""
     vin: VinText | None = None
     """Of the vehicle in which the pack had its first life."""
     carmaker: Name | None = None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from schemas.common import Amount, Incoming, Name, Outgoing, Percent, Remark, Sha256
+from schemas.common import Adcode, Amount, Incoming, Name, Outgoing, Percent, Remark, Sha256
 from schemas.contracts import IncidentCreate, PermittedUse, ReturnCreate
 from schemas.outlets import Hazard
 from schemas.receivables import PositiveAmount, Reason
@@ -274,6 +274,14 @@ class RepairCreate(Incoming, frozen=True, kw_only=True):
     repaired_on: date
     tested_capacity_mah: Annotated[int, Meta(ge=1, le=2_000_000_000)]
     report: Name
+
+
+class WasteReceiptCreate(Incoming, frozen=True, kw_only=True):
+    """A pack that was declared waste elsewhere has come into the lessor's own store."""
+
+    received_on: date
+    adcode: Adcode | None = None
+    """Where the store is; the lessor's own prefecture if not given."""
 
 
 class BandCreate(Incoming, frozen=True, kw_only=True):

@@ -81,7 +81,12 @@ def dsn() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return Settings(schema=f"test_{worker}_{uuid4().hex[:8]}", pool_size=8, key_memory_seconds=0.0)
+    return Settings(
+        schema=f"test_{worker}_{uuid4().hex[:8]}",
+        pool_size=8,
+        key_memory_seconds=0.0,
+        signing_passphrase="only of these tests",
+    )
 
 
 @pytest.fixture(scope="session")

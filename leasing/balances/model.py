@@ -1,6 +1,7 @@
 """Stays of packs, by their records and by the table of custody."""
 
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -30,11 +31,15 @@ class Stay(msgspec.Struct, frozen=True):
     in_transit: bool = False
 
 
-class Road(msgspec.Struct, frozen=True):
-    """Days on which a lot was on the road, [from_on, to_on)."""
+class Batch(msgspec.Struct, frozen=True):
+    """Packs that came into treatment together."""
 
-    from_on: date
-    to_on: date | None
+    id: UUID
+    number: str
+    received_on: date
+    packs: int
+    expected_kg: int
+    mass_in_kg: Decimal
 
 
 class Pack(msgspec.Struct, frozen=True):

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from msgspec.structs import replace
 
-from leasing.balances.model import Pack, Road, Scope, Stay, Step
+from leasing.balances.model import Batch, Pack, Scope, Stay, Step
+from leasing.consignments.rules import WEIGHING, tolerance_kg
 from schemas.balances import (
     BalanceDay,
     DifferenceView,
@@ -73,7 +75,9 @@ def replay(steps: Iterable[Step]) -> list[Stay]:
     stays: list[Stay] = []
     for step in steps:
         if step.kind == "waste.outbound":
-            stays = on_its_way(stays, step.happened_on)
+            stays = on_its_way(stays, step.happened_on, True)
+        elif step.kind == "waste.inbound" and step.party_id is None:
+            stays = on_its_way(stays, step.happened_on, False)
         elif state := STATE_AFTER.get(step.kind):
             concerned = state in HELD_BY_ANOTHER
             taken = Stay(
@@ -88,12 +92,13 @@ def replay(steps: Iterable[Step]) -> list[Stay]:
     return stays
 
 
-def on_its_way(stays: Sequence[Stay], on: date) -> list[Stay]:
-    """The pack left on a day: for what is left of its stay it remains what it was, on the road."""
+def on_its_way(stays: Sequence[Stay], on: date, in_transit: bool) -> list[Stay]:
+    """The pack left on a day, or came into the lessor's own store: for what is left of its stay it
+    remains what it was, on the road or there."""
     held = at(stays, on)
     if held is None:
         return list(stays)
-    left = replace(held, from_on=on, in_transit=True)
+    left = replace(held, from_on=on, in_transit=in_transit)
     return sorted(
         [*(one for one in stays if one is not held), *cut([held], on), left],
         key=lambda one: one.from_on,
@@ -138,23 +143,6 @@ def split(stays: Iterable[Stay], edges: Iterable[date]) -> Iterator[Stay]:
         inside = [edge for edge in ordered if one.from_on < edge < (one.to_on or date.max)]
         for begins, ends in zip([one.from_on, *inside], [*inside, one.to_on], strict=True):
             yield replace(one, from_on=begins, to_on=ends)
-
-
-def travelling(stays: Iterable[Stay], roads: Sequence[Road]) -> list[Stay]:
-    """Stays of a pack that goes in lots: while its lot is on the road it is in transit, if it was
-    routed."""
-    edges = {day for road in roads for day in (road.from_on, road.to_on) if day is not None}
-    return [
-        replace(one, in_transit=one.in_transit or (one.state == "routed" and on_road(one, roads)))
-        for one in split(stays, edges)
-    ]
-
-
-def on_road(stay: Stay, roads: Iterable[Road]) -> bool:
-    return any(
-        road.from_on <= stay.from_on and (road.to_on is None or stay.from_on < road.to_on)
-        for road in roads
-    )
 
 
 def edges_of(stays: Iterable[Stay]) -> set[date]:
@@ -267,19 +255,20 @@ class Balance:
         self.differing: dict[date, int] = defaultdict(int)
         self.differences: list[DifferenceView] = []
         self.more = 0
+        self.batches: set[UUID] = set()
 
     def take(
         self,
         pack: Pack,
         steps: Sequence[Step],
         table: Sequence[Stay],
-        roads: Sequence[Road] = (),
+        batch: Batch | None = None,
         *,
         is_now: bool,
     ) -> None:
         """Add a pack. `is_now` when the period reaches today, so that the pack's own state can be
         compared too."""
-        told = travelling(replay(steps), roads)
+        told = replay(steps)
         held = with_transit(table, told)
         mine_told = [one for one in told if self.concerns(one)]
         mine_held = [one for one in held if self.concerns(one)]
@@ -292,6 +281,8 @@ class Balance:
                 self.by_fate[fate(last)].add(pack)
         self.day_by_day(pack, mine_held, was_there=self.was_there(held))
         self.compare(pack, steps, told, held, is_now=is_now)
+        if batch is not None and self.from_on <= batch.received_on < self.to_on:
+            self.compare_batch(pack, batch)
 
     def concerns(self, stay: Stay) -> bool:
         """Whether a stay is of this scope and period. What was recycled before it is no more."""
@@ -349,6 +340,18 @@ class Balance:
         if pack.handed_over_kg is not None:
             handed = f"{pack.handed_over_kg} kg"
             self.tell(Mismatch.MASS, pack, None, None, handed, f"{pack.mass_kg} kg")
+
+    def compare_batch(self, pack: Pack, batch: Batch) -> None:
+        """A batch is compared once, with the first of its packs."""
+        if batch.id in self.batches:
+            return
+        self.batches.add(batch.id)
+        on = max(batch.received_on, WEIGHING[0].valid_from)
+        tolerated = tolerance_kg(batch.expected_kg, batch.packs, on)
+        if abs(batch.mass_in_kg - batch.expected_kg) > tolerated:
+            weighed = f"{batch.mass_in_kg} kg in batch {batch.number}"
+            expected = f"{batch.expected_kg} kg"
+            self.tell(Mismatch.BATCH_MASS, pack, batch.received_on, None, expected, weighed)
 
     def tell(
         self,

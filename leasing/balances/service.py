@@ -57,8 +57,8 @@ async def balance(
     made = Balance(scope, from_on, to_on, listed=LISTED)
     home = lessor["home_adcode"] if lessor else None
     async for some in store.pieces(tx, scope, to_on, home):
-        for pack, steps, stays, roads in some:
-            made.take(pack, steps, stays, roads, is_now=is_now)
+        for pack, steps, stays, batch in some:
+            made.take(pack, steps, stays, batch, is_now=is_now)
     if is_now and counted is not None and party_id is None and adcode is None:
         made.stock_differs(counted)
     return made.result()

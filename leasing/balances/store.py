@@ -7,7 +7,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from leasing.balances.model import Pack, Road, Scope, Stay, Step
+from leasing.balances.model import Batch, Pack, Scope, Stay, Step
 from leasing.db.pool import Connection
 from leasing.kit.rows import convert
 
@@ -62,25 +62,26 @@ SELECT custody.pack_id, lower(custody.during) AS from_on, upper(custody.during) 
  ORDER BY custody.pack_id, custody.during
 """
 
-# A lot is on the road until it is weighed in, or refused at the gate.
-ROADS = """
-SELECT consignment_pack.pack_id, dispatched_on AS from_on,
-       coalesce(weighed_on, received_on, refused_on) AS to_on
-  FROM consignment_pack
-  JOIN consignment ON consignment.id = consignment_pack.consignment_id
- WHERE consignment_pack.pack_id = ANY ($1::uuid[])
-   AND dispatched_on IS NOT NULL
- ORDER BY consignment_pack.pack_id, dispatched_on
+BATCHES = """
+SELECT routing.pack_id, recovery_batch.id, recovery_batch.number, recovery_batch.received_on,
+       (SELECT count(*)
+          FROM recovery_batch_pack
+         WHERE recovery_batch_pack.batch_id = recovery_batch.id) AS packs,
+       recovery_batch.expected_kg, recovery_batch.mass_in_kg
+  FROM routing
+  JOIN recovery_batch_pack ON recovery_batch_pack.routing_id = routing.id
+  JOIN recovery_batch ON recovery_batch.id = batch_id
+ WHERE routing.pack_id = ANY ($1::uuid[])
 """
 
-Pieces = tuple[Pack, list[Step], list[Stay], list[Road]]
+Pieces = tuple[Pack, list[Step], list[Stay], Batch | None]
 
 
 async def pieces(
     tx: Connection, scope: Scope, to_on: date, home: str | None
 ) -> AsyncIterator[list[Pieces]]:
-    """Packs that may concern a scope, each with what its records say, what custody says, and when
-    its lot was on the road."""
+    """Packs that may concern a scope, each with what its records say, what custody says, and the
+    batch it was treated in."""
     after = FIRST
     party_id = None if scope.is_lessor else scope.party_id
     while True:
@@ -101,10 +102,8 @@ async def joined(tx: Connection, packs: Sequence[Pack], home: str | None) -> lis
     stays: dict[UUID, list[Stay]] = defaultdict(list)
     for row in await tx.fetch(CUSTODY, ids, home):
         stays[row["pack_id"]].append(convert(row, Stay))
-    roads: dict[UUID, list[Road]] = defaultdict(list)
-    for row in await tx.fetch(ROADS, ids):
-        roads[row["pack_id"]].append(convert(row, Road))
-    return [(pack, steps[pack.id], stays[pack.id], roads[pack.id]) for pack in packs]
+    batches = {row["pack_id"]: convert(row, Batch) for row in await tx.fetch(BATCHES, ids)}
+    return [(pack, steps[pack.id], stays[pack.id], batches.get(pack.id)) for pack in packs]
 
 
 LESSOR = """

@@ -37,6 +37,11 @@ class BadPack(Invalid):
     title = "This cannot be true of a pack"
 
 
+class NoSuchSource(Conflict):
+    code = "source_not_found"
+    title = "There is no such party that a pack could come from"
+
+
 class IllegalPackTransition(Conflict):
     code = "pack_state"
     title = "The pack is in another state"
@@ -138,6 +143,7 @@ class ReportTwice(Conflict):
 
 
 CONSTRAINTS = {
+    "trace_record_party_id_fkey": NoSuchSource,
     "pack_code_once": PackCodeTaken,
     "pack_code_serial_once": IdentifierTaken,
     "pack_code_once_per_pack": IdentifierTaken,

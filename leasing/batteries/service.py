@@ -51,7 +51,9 @@ async def acquire(
             pack_id,
             "pack.acquired",
             pack.acquired_on,
-            {"code": code.text, "from": pack.acquired_from, "originals": pack.original_codes},
+            acquisition(pack, code),
+            None,
+            pack.acquired_from_id,
         )
         for pack_id, pack, code in zip(ids, packs, decoded, strict=True)
     ]
@@ -62,6 +64,18 @@ async def acquire(
     ]
     await events.append(tx, facts, actor=by, now=now)
     return ids
+
+
+def acquisition(pack: PackCreate, code: BatteryCode) -> dict[str, object]:
+    """What the first record of a pack says."""
+    said: dict[str, object] = {
+        "code": code.text,
+        "chemistry": code.chemistry,
+        "mass_kg": pack.mass_kg,
+        "from": pack.acquired_from,
+        "originals": pack.original_codes,
+    }
+    return said if pack.vin is None else {**said, "vin": pack.vin.upper()}
 
 
 async def acquire_each(

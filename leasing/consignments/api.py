@@ -1,6 +1,5 @@
 """Consignments, what holds for them, and carriers' permits over HTTP."""
 
-import hashlib
 from datetime import date
 from typing import Annotated
 from uuid import UUID
@@ -9,8 +8,8 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.consignments import note, register, service, store
-from leasing.documents.answers import GivesPrinted, GivesRegister, answer, provide_press
+from leasing.consignments import note, service, store
+from leasing.documents.answers import GivesPrinted, answer, provide_press
 from leasing.documents.service import Press
 from leasing.http.edge import RECYCLERS, WITH_RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
@@ -31,10 +30,9 @@ from schemas.consignments import (
     ConsignmentWeighIn,
     DiscrepancyExplanation,
     NoteFormat,
-    RegisterRow,
     TransportRules,
 )
-from schemas.documents import DocumentFormat, DocumentLanguage
+from schemas.documents import DocumentLanguage
 
 
 @get("/transport-rules", opt={"access": RECYCLERS}, responses=when_reading())
@@ -214,42 +212,7 @@ async def get_consignment_note(
     return answer(f"consignment-{consignment_id}", named.sha256, file_format, content)
 
 
-@get("/outlets/{outlet_id:uuid}/register", opt={"access": RECYCLERS}, responses=when_reading(404))
-async def outlet_register(
-    tx: Tx,
-    outlet_id: FromPath[UUID],
-    from_on: FromQuery[date],
-    to_on: FromQuery[date],
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Page[RegisterRow]:
-    """What came into an outlet or left it on some days, both ends included."""
-    rows = await register.rows(tx, outlet_id, from_on, to_on, after_id(cursor), limit + 1)
-    return page_by_id(rows, limit)
-
-
-@get(
-    "/outlets/{outlet_id:uuid}/register/file",
-    opt={"access": RECYCLERS},
-    responses=when_reading(404),
-    operation_class=GivesRegister,
-)
-async def outlet_register_file(
-    tx: Tx,
-    outlet_id: FromPath[UUID],
-    from_on: FromQuery[date],
-    to_on: FromQuery[date],
-    language: FromQuery[DocumentLanguage] = DocumentLanguage.ZH,
-) -> Response[bytes]:
-    """The same as a file (CSV), whole."""
-    name, content = await register.file(tx, outlet_id, from_on, to_on, language)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return answer(name, sha256, DocumentFormat.CSV, content)
-
-
 HANDLERS = [
-    outlet_register,
-    outlet_register_file,
     get_consignment_note,
     list_transport_rules,
     list_carrier_permits,

@@ -30,6 +30,8 @@ class Candidate(msgspec.Struct, frozen=True):
     recycler_id: UUID
     state: str
     mass_kg: int
+    adcode: str | None
+    """Where it waits."""
     chemistry: str
     hazard: Hazard | None
     """Found by the newest inspection since it came back; None if there was none."""
@@ -166,16 +168,6 @@ class PermitEnded(Conflict):
 class BadPermit(Invalid):
     code = "bad_carrier_permit"
     title = "The permit is valid on no day"
-
-
-class NoSuchOutlet(NotFound):
-    code = "outlet_not_found"
-    title = "There is no such outlet"
-
-
-class BadRegister(Invalid):
-    code = "register_too_long"
-    title = "The register of these days is too long for a file"
 
 
 CONSTRAINTS: dict[str, Any] = {

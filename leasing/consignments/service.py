@@ -11,7 +11,9 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
+from leasing.batteries import store as batteries
 from leasing.consignments import rules, store
 from leasing.consignments.model import (
     NEXT_STATES,
@@ -44,6 +46,8 @@ from leasing.kit.dates import refuse_future
 from leasing.kit.errors import FieldError
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date, midnight
+from leasing.traceability import store as traceability
+from leasing.traceability.store import Step
 from schemas.consignments import (
     CarrierPermitCreate,
     CarrierPermitView,
@@ -197,6 +201,9 @@ async def dispatch(
         hindrances = msgspec.to_builtins(against)
         raise MayNotLeave("; ".join(one.message for one in against), hindrances=hindrances)
     await store.dispatch(tx, consignment_id, data, permit_id, found)
+    papers = papers_of(sent_off(lot, data))
+    left = [step_of(one, "waste.outbound", on, papers, one.recycler_id) for one in found]
+    await record(tx, left, by=by, now=now)
     await routings.move_mass(
         tx, lot.outlet_id, reserved_kg=-lot.expected_kg, in_transit_kg=lot.expected_kg
     )
@@ -208,6 +215,28 @@ async def dispatch(
     }
     await tell(tx, lot, "routing.dispatched", facts, found, by=by, now=now)
     return await get(tx, consignment_id)
+
+
+def sent_off(lot: Lot, data: ConsignmentDispatch) -> Lot:
+    return replace(
+        lot,
+        dispatched_on=data.dispatched_on,
+        mode=data.mode,
+        carrier_id=data.carrier_id,
+        vehicle=data.vehicle,
+    )
+
+
+def step_of(
+    pack: Candidate, kind: str, on: date, facts: dict[str, object], party_id: UUID | None
+) -> Step:
+    whole = {"routing_id": pack.routing_id, "mass_kg": pack.mass_kg, **facts}
+    return Step(pack.pack_id, kind, on, whole, pack.adcode, party_id)
+
+
+async def record(tx: Connection, steps: Sequence[Step], *, by: str, now: datetime) -> None:
+    await batteries.lock_many(tx, [step.pack_id for step in steps])
+    await traceability.record(tx, steps, by=by, now=now)
 
 
 async def who_may_not(
@@ -336,7 +365,8 @@ async def receive(
         await store.receive(tx, consignment_id, on)
         weighed = {one.routing_id: one.weighed_kg for one in in_lot}
         for one in found:
-            papers = papers_of(lot, weighed[one.routing_id])
+            kg = weighed[one.routing_id]
+            papers = papers_of(lot) | {"weighed_kg": None if kg is None else str(kg)}
             await end_of_life.hand_over(tx, one.routing_id, on, by=by, now=now, consigned=papers)
         facts: dict[str, object] = {"consignment": lot.number, "on": on}
         told = Event("consignment", consignment_id, "consignment.received", facts)
@@ -344,8 +374,8 @@ async def receive(
     return await get(tx, consignment_id)
 
 
-def papers_of(lot: Lot, weighed_kg: Decimal | None) -> dict[str, object]:
-    """What the record of a hand-over says of the transport."""
+def papers_of(lot: Lot) -> dict[str, object]:
+    """What records say of the transport."""
     return {
         "consignment_id": lot.id,
         "consignment": lot.number,
@@ -355,15 +385,15 @@ def papers_of(lot: Lot, weighed_kg: Decimal | None) -> dict[str, object]:
         "un_number": lot.un_number,
         "packing_instructions": lot.packing["packing_instructions"],
         "dispatched_on": lot.dispatched_on,
-        "weighed_kg": None if weighed_kg is None else str(weighed_kg),
     }
 
 
 async def refuse(
     tx: Connection, consignment_id: UUID, data: ConsignmentRefusal, *, by: str, now: datetime
 ) -> ConsignmentDetail:
-    """The outlet takes a lot not: its packs are reserved again, and may be given up or go in
-    another lot. Raises `NoSuchConsignment`, `ConsignmentInState`, `WrongOrder`."""
+    """The outlet takes a lot not: its packs come back to the lessor's store and are reserved again;
+    they may be given up or go in another lot. Raises `NoSuchConsignment`, `ConsignmentInState`,
+    `WrongOrder`."""
     refuse_future(data.refused_on, civil_date(now), "refused_on")
     await seen(tx, consignment_id)
     async with as_lessor(tx):
@@ -371,6 +401,9 @@ async def refuse(
         in_lot = await store.packs(tx, consignment_id)
         found = await store.candidates(tx, [one.routing_id for one in in_lot])
         await store.refuse(tx, consignment_id, data.refused_on, data.reason)
+        why: dict[str, object] = {"consignment": lot.number, "reason": data.reason}
+        back = [step_of(one, "waste.inbound", data.refused_on, why, None) for one in found]
+        await record(tx, back, by=by, now=now)
         await routings.move_mass(
             tx, lot.outlet_id, reserved_kg=lot.expected_kg, in_transit_kg=-lot.expected_kg
         )

@@ -131,6 +131,12 @@ SELECT routing.id AS routing_id,
        routing.recycler_id,
        routing.state,
        routing.mass_kg,
+       (SELECT adcode
+          FROM trace_record
+         WHERE trace_record.pack_id = routing.pack_id
+           AND kind = 'route.chosen'
+         ORDER BY sequence DESC
+         LIMIT 1) AS adcode,
        pack.chemistry,
        newest.hazard,
        EXISTS (

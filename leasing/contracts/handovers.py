@@ -30,6 +30,7 @@ from leasing.contracts.model import (
     OutsideLine,
     PackAlreadyLeased,
     RentWithoutClass,
+    ShippedAfterTest,
 )
 from leasing.contracts.stays import Departure, Stay
 from leasing.db.pool import Connection
@@ -169,6 +170,7 @@ async def accept_set(
     acceptances = [one.acceptance_id for one in placed]
     await lines.start(tx, [line.id for line, _ in given], days, acceptances)
     steps = [arrival(line, data, "pack.commissioned", {}) for line, data in given]
+    await traceability.record(tx, await shipments(tx, given), by=by, now=now)
     await record(tx, given, steps, "line.accepted", by=by, now=now)
     return merged(found, good, placed)
 
@@ -182,8 +184,10 @@ def refuse_arrival(line: Line, held: Held, data: AcceptanceCreate, today: date) 
     if pack.state is PackState.LEASED:
         raise PackAlreadyLeased
     batteries.refuse_unless_next(pack.state, PackState.LEASED)
-    came_on = held.in_stock_from.get(pack.id)
-    if came_on is not None and data.accepted_on < came_on:
+    came_on, left_on = held.in_stock_from.get(pack.id), shipped_on(data)
+    if left_on > data.accepted_on:
+        raise ShippedAfterTest(data.accepted_on)
+    if came_on is not None and left_on < came_on:
         raise LaterChange(f"the pack is in stock from {came_on} on", from_on=came_on)
 
 
@@ -222,6 +226,36 @@ async def place(
         for one, (line, data) in zip(acceptances, given, strict=True)
     ]
     return convert_all(await stays.place(tx, begun), PlacementView)
+
+
+def shipped_on(data: AcceptanceCreate) -> date:
+    return data.shipped_on or data.accepted_on
+
+
+async def shipments(tx: Connection, given: Sequence[tuple[Line, AcceptanceCreate]]) -> list[Step]:
+    """That packs left the warehouse, of those that are cascade products: it is to be reported."""
+    wanted = {data.pack_id: (line, data) for line, data in given}
+    steps = []
+    for row in await stays.shipped(tx, given):
+        line, data = wanted[row["pack_id"]]
+        facts: dict[str, object] = {
+            "code": row["code"],
+            "contract_id": line.contract_id,
+            "site_id": line.site_id,
+            "longitude": row["longitude"],
+            "latitude": row["latitude"],
+        }
+        steps.append(
+            Step(
+                data.pack_id,
+                "cascade.shipped",
+                shipped_on(data),
+                facts,
+                line.adcode,
+                line.lessee_id,
+            )
+        )
+    return steps
 
 
 def arrival(line: Line, data: AcceptanceCreate, kind: str, more: dict[str, object]) -> Step:
@@ -324,6 +358,7 @@ async def swap_set(
     await lines.write_revisions(tx, [revision for _, _, one in swaps for revision in one.revised])
     placed = await place(tx, given)
     steps = [arrival(line, data, "pack.swapped", swapped(one, closed)) for line, data, one in swaps]
+    await traceability.record(tx, await shipments(tx, given), by=by, now=now)
     await record(tx, given, steps, "line.swapped", by=by, now=now)
     return merged(found, good, placed)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from leasing.batteries.model import NoSuchPack
-from leasing.kit.errors import Conflict, Invalid, NotFound
+from leasing.kit.errors import Conflict, FieldError, Invalid, NotFound
 from leasing.tariffs import model as tariffs
 from schemas.contracts import (
     BillingAlignment,
@@ -216,6 +216,15 @@ class OutsideLine(Conflict):
 class LaterChange(Conflict):
     code = "later_change"
     title = "Something that was entered for a later day stands in the way"
+
+
+class ShippedAfterTest(Invalid):
+    code = "shipped_after_test"
+    title = "A pack leaves the warehouse before it is tested at its site, or on that day"
+
+    def __init__(self, tested_on: date) -> None:
+        message = f"it was tested there on {tested_on}"
+        super().__init__(message, fields=[FieldError("/shipped_on", self.code, message)])
 
 
 class NothingChanges(Conflict):

@@ -47,6 +47,25 @@ async def insert_acceptances(
     return [row["id"] for row in rows]
 
 
+# A cascade product is what bears a code of a second life; packs of which it is not the code that is
+# printed now are left out.
+SHIPPED = """
+SELECT given.pack_id, pack_code.code, longitude, latitude
+  FROM unnest($1::uuid[], $2::uuid[]) AS given (pack_id, site_id)
+  JOIN pack_code
+    ON pack_code.pack_id = given.pack_id
+   AND is_current
+   AND (scheme = 'gbt34014_cascade' OR scheme = 'gbt45565' AND pack_code.code LIKE '%-R-%')
+  JOIN site ON site.id = given.site_id
+"""
+
+
+async def shipped(tx: Connection, given: Sequence[tuple[Line, AcceptanceCreate]]) -> list[Record]:
+    """Of packs that come into lines those that are cascade products: code, and where they go."""
+    packs, sites = [data.pack_id for _, data in given], [line.site_id for line, _ in given]
+    return await tx.fetch(SHIPPED, packs, sites)
+
+
 PLACEMENT_COLUMNS = """id, line_id, pack_id, acceptance_id, site_id, slot, lower(during) AS from_on,
        upper(during) AS to_on"""
 

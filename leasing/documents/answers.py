@@ -73,15 +73,6 @@ class GivesPrinted(Operation):
 
 
 @dataclass
-class GivesRegister(Operation):
-    """A file of rows."""
-
-    def __post_init__(self) -> None:
-        assert self.responses is not None
-        self.responses["200"] = given_as((DocumentFormat.CSV,))
-
-
-@dataclass
 class GivesStatement(Operation):
     def __post_init__(self) -> None:
         assert self.responses is not None

@@ -149,13 +149,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "permit": ("Permit for class 9", "第9类危险货物运输许可"),
     "approval": ("Approval", "主管部门批准"),
     "packs": ("Packs", "电池包清单"),
-    # Registers of outlets.
-    "vin": ("Vehicle (VIN)", "车辆识别代号"),
-    "from_adcode": ("From (adcode)", "来源地区代码"),
-    "came_in_on": ("Came in on", "入库日期"),
-    "consignment": ("Consignment", "托运批次"),
-    "left_on": ("Left on", "出库日期"),
-    "batch": ("Batch", "处理批次"),
     "chemistry": ("Chemistry", "电池类型"),
     "mass": ("Mass (kg)", "质量(kg)"),
     "weighed": ("Weighed (kg)", "过磅(kg)"),

@@ -43,18 +43,21 @@ SECONDS = 25.0
 HIT = """
 SELECT routing.id, routing.pack_id, routing.outlet_id, routing.recycler_id, routing.mass_kg,
        greatest(routing.hand_over_on, $1) AS hand_over_on, outlet.adcode,
-       (explanation -> 'parts' ->> 'net_amount')::bigint AS net_amount
+       (explanation -> 'parts' ->> 'net_amount')::bigint AS net_amount, lacking.kinds AS lacking
   FROM routing
   JOIN outlet ON outlet.id = routing.outlet_id
+ CROSS JOIN LATERAL (
+         SELECT ARRAY(
+           SELECT needed.kind
+             FROM unnest($2::text[]) AS needed (kind)
+            WHERE NOT EXISTS (
+              SELECT FROM qualification
+               WHERE qualification.party_id = routing.recycler_id
+                 AND qualification.kind = needed.kind
+                 AND qualification.valid @> greatest(routing.hand_over_on, $1))
+            ORDER BY needed.kind) AS kinds) AS lacking
  WHERE routing.state = 'reserved'
-   AND (outlet.closed_from <= greatest(routing.hand_over_on, $1) OR EXISTS (
-         SELECT
-           FROM unnest($2::text[]) AS needed (kind)
-          WHERE NOT EXISTS (
-            SELECT FROM qualification
-             WHERE qualification.party_id = routing.recycler_id
-               AND qualification.kind = needed.kind
-               AND qualification.valid @> greatest(routing.hand_over_on, $1))))
+   AND (outlet.closed_from <= greatest(routing.hand_over_on, $1) OR lacking.kinds <> '{}')
    AND NOT EXISTS (
          SELECT
            FROM consignment_pack
@@ -185,17 +188,19 @@ async def sent(
 async def release_all(
     tx: Connection, hit: Sequence[Record], reason: str, *, by: str, now: datetime
 ) -> None:
-    """Give up the routings and let the packs wait again. Their room is given back later, when all
-    outlets are locked."""
+    """Give up the routings and let the packs wait again; a pack whose recycler lost what it needs
+    has that in its life. Their room is given back later, when all outlets are locked."""
     today = civil_date(now)
     await tx.execute(RELEASE_MANY, [row["id"] for row in hit], today, reason)
     await batteries_store.set_states(tx, [row["pack_id"] for row in hit], PackState.CONDEMNED)
     steps, told = [], []
     for row in hit:
         facts: dict[str, object] = {"routing_id": row["id"], "reason": reason}
-        steps.append(
-            Step(row["pack_id"], "route.released", today, facts, row["adcode"], row["recycler_id"])
-        )
+        place = (row["adcode"], row["recycler_id"])
+        if row["lacking"]:
+            lost = {"lacking": row["lacking"], "as_of": row["hand_over_on"], "reason": reason}
+            steps.append(Step(row["pack_id"], "qualification.changed", today, lost, *place))
+        steps.append(Step(row["pack_id"], "route.released", today, facts, *place))
         told.append(Event("routing", row["id"], "routing.released", {**facts, "on": today}))
     await traceability.record(tx, steps, by=by, now=now)
     await events.append(tx, told, actor=by, now=now)

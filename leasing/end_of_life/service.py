@@ -256,7 +256,8 @@ async def hand_over(
 ) -> RoutingView:
     """Hand a pack over at its outlet. The recycler's qualification is asked again, on this
     very day: raises `OutletNotQualified` when it was lost since the choice. `consigned` tells of
-    the lot that brought it: its room was kept among what is in transit then."""
+    the lot that brought it: it left with that lot, and its room was kept among what is in transit.
+    """
     refuse_future(on, civil_date(now), "handed_over_on")
     routing = await lock_routing(tx, routing_id, State.RESERVED)
     missing = await store.lacking(tx, routing.recycler_id, on, REQUIRED)
@@ -276,10 +277,8 @@ async def hand_over(
         "mass_kg": routing.mass_kg,
         **(consigned or {}),
     }
-    steps = [
-        Step(pack.id, kind, on, facts, routing.adcode, routing.recycler_id)
-        for kind in ("waste.outbound", "waste.inbound")
-    ]
+    kinds = ["waste.inbound"] if consigned is not None else ["waste.outbound", "waste.inbound"]
+    steps = [Step(pack.id, kind, on, facts, routing.adcode, routing.recycler_id) for kind in kinds]
     await traceability.record(tx, steps, by=by, now=now)
     handed = Event("routing", routing_id, "routing.handed_over", {**facts, "on": on})
     await events.append(tx, [handed], actor=by, now=now)

@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     """Where reports to the platform go over HTTP, instead of the folder."""
     obligations_token: str | None = None
     """What says there who we are."""
+    signing_passphrase: str | None = None
+    """Opens the keys that sign life files, which the database keeps encrypted with it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

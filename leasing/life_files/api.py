@@ -13,7 +13,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Meta
 
-from leasing.http.edge import REGULATORS, By, Db, Now, Tx
+from leasing.access.model import Role
+from leasing.http.edge import OVERSEEN, REGULATORS, By, Db, Now, Tx
 from leasing.http.problems import documented, when_posting, when_reading
 from leasing.life_files import pages, service, sheets
 from schemas.common import PRINTABLE
@@ -90,6 +91,7 @@ def answer(name: str, format_: str, content: bytes) -> Response[bytes]:
 )
 async def life_file(
     tx: Tx,
+    db: Db,
     now: Now,
     code: FromPath[Code],
     file_format: Annotated[LifeFileFormat, QueryParameter(name="format")] = LifeFileFormat.JSON,
@@ -99,7 +101,9 @@ async def life_file(
     with its hashes, who had it, what it rests on, and where the history has gaps. As JSON, as a
     page, or as a signed archive (`zip`) that is checked with `sha256sum` and `openssl` alone."""
     if file_format is LifeFileFormat.ZIP:
-        name, content = await service.signed_archive(tx, code, now=now)
+        name, content = await service.signed_archive(
+            tx, code, db.settings.signing_passphrase, now=now
+        )
         return answer(f"life-{name}", file_format, content)
     made, _ = await service.life(tx, code, now=now)
     if file_format is LifeFileFormat.HTML:
@@ -108,24 +112,26 @@ async def life_file(
 
 
 @get(
-    "/registers/{outlet_id:uuid}",
-    opt={"access": REGULATORS},
+    "/outlets/{outlet_id:uuid}/register",
+    opt={"access": OVERSEEN},
     responses=when_reading(404),
     operation_class=GivesRegister,
 )
 async def register(
     tx: Tx,
+    caller: By,
     outlet_id: FromPath[UUID],
     from_on: FromQuery[date],
     to_on: FromQuery[date],
     file_format: Annotated[RegisterFormat, QueryParameter(name="format")] = RegisterFormat.JSON,
     language: FromQuery[DocumentLanguage] = DocumentLanguage.EN,
 ) -> Response[bytes]:
-    """The register of an outlet (回收台账) as an inspector reads it: what came in and what went out
-    in a period, with code, source, VIN, kind, quantity, mass and destination. `to_on` is the first
-    day after it. Unlike the outlet's own it names whom packs came from. Entries come from records
-    that nobody can delete, and are kept three years at the least."""
-    made = await service.register(tx, outlet_id, from_on, to_on)
+    """The register of an outlet (回收台账): what came in and what went out in a period, with code,
+    source, VIN, kind, quantity, mass and destination. `to_on` is the first day after it. A recycler
+    asks for its own outlets, and learns the prefecture that packs came from instead of the firm.
+    Entries come from records that nobody can delete, and are kept three years at the least."""
+    its_own = caller.role is Role.RECYCLER
+    made = await service.register(tx, outlet_id, from_on, to_on, of_its_own=its_own)
     name = f"register-{made.outlet_code}-{from_on}"
     if file_format is RegisterFormat.CSV:
         return answer(name, file_format, sheets.write_csv(made, language))
@@ -135,10 +141,10 @@ async def register(
 
 
 @post("/signing-keys", responses=when_posting())
-async def make_key(tx: Tx, caller: By, now: Now) -> SigningKeyView:
-    """Make the key that signs archives from now on. Its private half never leaves the database;
-    what older keys signed stays good."""
-    return await service.make_key(tx, by=str(caller), now=now)
+async def make_key(tx: Tx, db: Db, caller: By, now: Now) -> SigningKeyView:
+    """Make the key that signs archives from now on. Its private half never leaves the house: the
+    database keeps it encrypted. What older keys signed stays good."""
+    return await service.make_key(tx, db.settings.signing_passphrase, by=str(caller), now=now)
 
 
 @get("/signing-keys", responses=documented(500, 503))

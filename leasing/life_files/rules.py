@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from leasing.balances import rules as balances
 from leasing.balances.model import Stay, Step
+from leasing.life_files.model import NoSigningKey
 from leasing.traceability import rules as chains
 from leasing.traceability.model import Written
 from schemas.life_files import EvidenceView, GapKind, GapView, LifeFile
@@ -175,13 +176,13 @@ def step_gaps(records: Sequence[Written], evidence: Sequence[EvidenceView]) -> I
 # --- Keys -------------------------------------------------------------------------------------
 
 
-def new_key() -> tuple[str, str]:
-    """A private key and its public half, as PEM."""
+def new_key(passphrase: str) -> tuple[str, str]:
+    """A private key, encrypted, and its public half, as PEM."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.BestAvailableEncryption(passphrase.encode()),
     )
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -189,10 +190,14 @@ def new_key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def sign(private_pem: str, content: bytes) -> bytes:
-    key = serialization.load_pem_private_key(private_pem.encode(), None)
+def opened(private_pem: str, passphrase: str) -> Ed25519PrivateKey:
+    """A private key, decrypted. Raises `NoSigningKey` for another passphrase."""
+    try:
+        key = serialization.load_pem_private_key(private_pem.encode(), passphrase.encode())
+    except ValueError as error:
+        raise NoSigningKey("LEASING_SIGNING_PASSPHRASE does not open the newest key") from error
     assert isinstance(key, Ed25519PrivateKey)
-    return key.sign(content)
+    return key
 
 
 # --- The archive ------------------------------------------------------------------------------
@@ -247,14 +252,14 @@ def sums(files: Mapping[str, bytes]) -> bytes:
 
 
 def archive(
-    files: Mapping[str, bytes], private_pem: str, public_pem: str, made_at: datetime
+    files: Mapping[str, bytes], key: Ed25519PrivateKey, public_pem: str, made_at: datetime
 ) -> bytes:
     """The files, the list of their hashes, and its signature, as one zip."""
     listed = sums(files)
     signed = {
         **files,
         "SHA256SUMS": listed,
-        "SHA256SUMS.sig": sign(private_pem, listed),
+        "SHA256SUMS.sig": key.sign(listed),
         "public-key.pem": public_pem.encode(),
     }
     return packed(signed.items(), made_at)

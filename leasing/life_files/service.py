@@ -1,9 +1,11 @@
 """A pack's life put together, signed, and registers of outlets."""
 
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
 from leasing.balances import store as balances
 from leasing.balances.model import Pack
@@ -14,7 +16,14 @@ from leasing.events.store import Event
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.life_files import pages, rules, store
-from leasing.life_files.model import NoSigningKey, NoSuchCode, NoSuchOutlet, NoSuchSigningKey
+from leasing.life_files.model import (
+    NoPassphrase,
+    NoSigningKey,
+    NoSuchCode,
+    NoSuchOutlet,
+    NoSuchSigningKey,
+    RegisterTooLong,
+)
 from leasing.life_files.rules import ALGORITHM
 from leasing.traceability import head_store
 from leasing.traceability.model import Written
@@ -34,6 +43,8 @@ from schemas.life_files import (
 
 KEPT_YEARS = 3
 """How long a register is kept at the least (outlets' guide of 2019)."""
+MAX_ROWS = 50_000
+"""Of one register; more days than that holds are asked for in parts."""
 
 
 async def pack_of(tx: Connection, code: str) -> UUID:
@@ -104,26 +115,38 @@ def shown(record: Written, parties: dict[UUID, str]) -> LifeFileRecord:
     )
 
 
-async def signed_archive(tx: Connection, code: str, *, now: datetime) -> tuple[str, bytes]:
-    """A life as a signed zip, and the code it is named by. Raises `NoSuchCode`, `NoSigningKey`."""
+async def signed_archive(
+    tx: Connection, code: str, passphrase: str | None, *, now: datetime
+) -> tuple[str, bytes]:
+    """A life as a signed zip, and the code it is named by. Raises `NoSuchCode`, `NoSigningKey`,
+    `NoPassphrase`."""
     made, records = await life(tx, code, now=now)
     async with as_lessor(tx):
         key = await store.newest_key(tx)
-    if key is None:
+    if key is None or key["private_pem"] is None:
         raise NoSigningKey
+    private = rules.opened(key["private_pem"], known(passphrase))
     written_pages = {
         f"life.{language}.html": pages.write(made, language) for language in DocumentLanguage
     }
     files = rules.files_of(made, records, written_pages, key_id=str(key["id"]))
-    return made.code, rules.archive(files, key["private_pem"], key["public_pem"], now)
+    return made.code, rules.archive(files, private, key["public_pem"], now)
+
+
+def known(passphrase: str | None) -> str:
+    if not passphrase:
+        raise NoPassphrase
+    return passphrase
 
 
 # --- Keys -------------------------------------------------------------------------------------
 
 
-async def make_key(tx: Connection, *, by: str, now: datetime) -> SigningKeyView:
-    """A new key, which signs from now on."""
-    private_pem, public_pem = rules.new_key()
+async def make_key(
+    tx: Connection, passphrase: str | None, *, by: str, now: datetime
+) -> SigningKeyView:
+    """A new key, which signs from now on. Raises `NoPassphrase`."""
+    private_pem, public_pem = rules.new_key(known(passphrase))
     row = await store.insert_key(tx, private_pem, public_pem, by, now)
     facts: dict[str, object] = {"algorithm": ALGORITHM, "public_pem": public_pem}
     await events.append(
@@ -149,14 +172,20 @@ async def public_key(tx: Connection, key_id: UUID) -> str:
 # --- Registers --------------------------------------------------------------------------------
 
 
-async def register(tx: Connection, outlet_id: UUID, from_on: date, to_on: date) -> RegisterView:
-    """What came into an outlet and what went out of it in [from_on, to_on)."""
+async def register(
+    tx: Connection, outlet_id: UUID, from_on: date, to_on: date, *, of_its_own: bool
+) -> RegisterView:
+    """What came into an outlet and what went out of it in [from_on, to_on). An outlet that asks for
+    `its own` learns the prefecture where packs came from: it has no business with the lessor's
+    customers. Raises `NoSuchOutlet`, `RegisterTooLong`."""
     outlet = await store.outlet(tx, outlet_id)
     if outlet is None:
         raise NoSuchOutlet
-    entries = [
-        entry(row, outlet["code"]) for row in await store.register(tx, outlet_id, from_on, to_on)
-    ]
+    async with as_lessor(tx) if of_its_own else nullcontext():
+        rows = await store.register(tx, outlet_id, from_on, to_on, MAX_ROWS + 1)
+    if len(rows) > MAX_ROWS:
+        raise RegisterTooLong(f"these days have more than {MAX_ROWS} rows")
+    entries = [entry(row, outlet["code"], of_its_own=of_its_own) for row in rows]
     came = [one for one in entries if one.direction == "in"]
     went = [one for one in entries if one.direction == "out"]
     return RegisterView(
@@ -176,22 +205,16 @@ async def register(tx: Connection, outlet_id: UUID, from_on: date, to_on: date) 
     )
 
 
-def entry(row: object, outlet_code: str) -> RegisterEntry:
-    found = dict(row)  # type: ignore[call-overload]
-    came_in = found["direction"] == "in"
-    return RegisterEntry(
-        on=found["on"],
-        direction=found["direction"],
-        code=found["code"],
-        source=found["source"] if came_in else outlet_code,
-        vin=found["vin"],
-        kind=found["chemistry"],
-        quantity=1,
-        mass_kg=found["mass_kg"],
-        destination=outlet_code if came_in else found["recycler"],
-        evidence=found["evidence"],
-        keep_until=years_after(found["on"], KEPT_YEARS),
-    )
+def entry(row: Record, outlet_code: str, *, of_its_own: bool) -> RegisterEntry:
+    came_in = row["direction"] == "in"
+    came_from = None if of_its_own else row["source"]
+    more = {
+        "source": came_from or row["from_adcode"] or "" if came_in else outlet_code,
+        "quantity": 1,
+        "destination": outlet_code if came_in else row["recycler"],
+        "keep_until": years_after(row["on"], KEPT_YEARS),
+    }
+    return convert({**row, **more}, RegisterEntry)
 
 
 def years_after(on: date, years: int) -> date:

@@ -1,6 +1,7 @@
 """A register as CSV and as XLSX."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from leasing.documents.sheets import Cell, csv_of, xlsx_of
@@ -17,6 +18,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "kind": ("Kind", "电池类型"),
     "quantity": ("Quantity", "数量"),
     "mass_kg": ("Mass (kg)", "质量(千克)"),
+    "weighed_kg": ("Weighed (kg)", "过磅(千克)"),
+    "consignment": ("Consignment", "托运批次"),
     "destination": ("Destination", "去向"),
     "evidence": ("Certificate", "证明编号"),
     "keep_until": ("Keep until", "保存至"),
@@ -51,7 +54,7 @@ def write_xlsx(register: RegisterView, language: DocumentLanguage) -> bytes:
         day = book.add_format({"num_format": "yyyy-mm-dd"})
         for column, label in enumerate(labels(language)):
             sheet.write_string(0, column, label, head)
-            sheet.set_column(column, column, 26 if column in (2, 3, 8) else 12)
+            sheet.set_column(column, column, 26 if column in (2, 3, 10) else 12)
         for at, cells in enumerate(rows(register, language), start=1):
             for column, cell in enumerate(cells):
                 write_cell(sheet, at, column, cell, day)
@@ -62,7 +65,7 @@ def write_xlsx(register: RegisterView, language: DocumentLanguage) -> bytes:
 def write_cell(sheet: Any, row: int, column: int, cell: Cell, day: Any) -> None:
     if isinstance(cell, str):
         sheet.write_string(row, column, neutralised(cell))
-    elif isinstance(cell, int):
+    elif isinstance(cell, int | Decimal):
         sheet.write_number(row, column, cell)
     elif cell is not None:
         sheet.write_datetime(row, column, cell, day)

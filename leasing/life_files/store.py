@@ -242,29 +242,35 @@ async def outlet(tx: Connection, outlet_id: UUID) -> Record | None:
     return await tx.fetchrow(OUTLET, outlet_id)
 
 
-# What came into an outlet and what went out of it, as the records tell. It came from where the pack
-# stood last: its newest stay before. What went out to be recycled names its certificate.
+# What came into an outlet and what went out of it, as the records tell; what is on the road, or was
+# refused, is neither. It came from where the pack stood last: its newest stay before. What went out
+# to be recycled names its certificate.
 REGISTER = """
 SELECT step.happened_on AS on,
        CASE step.kind WHEN 'waste.inbound' THEN 'in' ELSE 'out' END AS direction,
        printed.code,
-       coalesce(stood.name, step.data ->> 'from', '') AS source,
+       stood.name AS source,
+       chosen.adcode AS from_adcode,
        pack.vin,
-       pack.chemistry,
+       pack.chemistry AS kind,
        routing.mass_kg,
+       step.data ->> 'weighed_kg' AS weighed_kg,
+       step.data ->> 'consignment' AS consignment,
        recycler.name AS recycler,
-       coalesce(certificate.number, '') AS evidence
+       step.data ->> 'certificate' AS evidence
   FROM routing
   JOIN trace_record AS step
     ON step.pack_id = routing.pack_id
    AND step.kind IN ('waste.inbound', 'recycle.completed')
+   AND step.party_id IS NOT NULL
    AND step.data ->> 'routing_id' = routing.id::text
   JOIN pack ON pack.id = routing.pack_id
   JOIN pack_code AS printed ON printed.pack_id = pack.id AND printed.is_current
   JOIN party AS recycler ON recycler.id = routing.recycler_id
-  LEFT JOIN recycling_certificate AS certificate
-    ON certificate.routing_id = routing.id
-   AND step.kind = 'recycle.completed'
+  LEFT JOIN trace_record AS chosen
+    ON chosen.pack_id = routing.pack_id
+   AND chosen.kind = 'route.chosen'
+   AND chosen.data ->> 'routing_id' = routing.id::text
   LEFT JOIN LATERAL (
          SELECT party.name
            FROM placement
@@ -278,8 +284,11 @@ SELECT step.happened_on AS on,
    AND step.happened_on >= $2
    AND step.happened_on < $3
  ORDER BY step.happened_on, direction, printed.code
+ LIMIT $4
 """
 
 
-async def register(tx: Connection, outlet_id: UUID, from_on: date, to_on: date) -> list[Record]:
-    return await tx.fetch(REGISTER, outlet_id, from_on, to_on)
+async def register(
+    tx: Connection, outlet_id: UUID, from_on: date, to_on: date, limit: int
+) -> list[Record]:
+    return await tx.fetch(REGISTER, outlet_id, from_on, to_on, limit)

@@ -14,7 +14,7 @@ from leasing.db.pool import Connection, fetch_for
 # What was written about some packs at one instant opens an obligation for each rule that holds on
 # the event's own day and that somebody's role asks for; roles and deadlines are looked up once for
 # all that is alike. A record that corrects another stands for what was really done, unless it says
-# that it never was. Which one it corrects stands in a column where there is one, else in its data.
+# that it never was.
 OPEN = """
 WITH written AS (
   SELECT record.id,
@@ -32,9 +32,7 @@ WITH written AS (
     FROM trace_record AS record
     LEFT JOIN trace_record AS first
       ON record.kind = 'record.corrected'
-     AND first.pack_id = record.pack_id
-     AND first.id = coalesce(to_jsonb(record) ->> 'corrects_id',
-                             record.data ->> 'corrects_id')::uuid
+     AND first.id = record.corrects_id
    WHERE record.pack_id = ANY ($1::uuid[])
      AND record.recorded_at = $2
 ),

@@ -14,6 +14,7 @@ from leasing.kit.rows import convert_all
 from leasing.kit.time import civil_date
 from leasing.returns import orders, orders_store, service, settlement, settlement_store, store
 from schemas.contracts import PermittedUse
+from schemas.packs import PackView
 from schemas.returns import (
     Assumptions,
     BandCreate,
@@ -37,6 +38,7 @@ from schemas.returns import (
     ScheduleCreate,
     SettlementCreate,
     TreatmentCreate,
+    WasteReceiptCreate,
 )
 
 OnDay = Annotated[date | None, QueryParameter(description="Today if not given.")]
@@ -282,6 +284,15 @@ async def finish_repair(
     return await service.finish_repair(tx, pack_id, data, by=str(caller), now=now)
 
 
+@post("/packs/{pack_id:uuid}/waste-receipt", status_code=200, responses=when_posting(404))
+async def store_waste(
+    tx: Tx, caller: By, now: Now, pack_id: FromPath[UUID], data: JSONBody[WasteReceiptCreate]
+) -> PackView:
+    """A pack that was declared waste, at a site for instance, has come into the lessor's own store:
+    what arrives there is to be reported."""
+    return await service.store_waste(tx, pack_id, data, by=str(caller), now=now)
+
+
 HANDLERS = [
     order_return,
     list_return_orders,
@@ -307,4 +318,5 @@ HANDLERS = [
     decide_pack,
     list_dispositions,
     finish_repair,
+    store_waste,
 ]

@@ -130,6 +130,11 @@ class TransportCheckFailed(Conflict):
     title = "The pack failed its transport check: it is treated and accepted by both sides first"
 
 
+class NotAwaited(Conflict):
+    code = "waste_not_awaited"
+    title = "What comes into the lessor's store was declared waste before, and has not left since"
+
+
 class NotToRepair(Conflict):
     code = "not_to_repair"
     title = "No repair of this pack is open"

@@ -20,13 +20,14 @@ from leasing.returns.model import (
     Inadmissible,
     NoInspection,
     NoSuchInspection,
+    NotAwaited,
     NothingToTreat,
     NotToRepair,
 )
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.outlets import Hazard
-from schemas.packs import PackState
+from schemas.packs import PackState, PackView
 from schemas.returns import (
     Assumptions,
     BandCreate,
@@ -43,6 +44,7 @@ from schemas.returns import (
     InspectionView,
     RepairCreate,
     TreatmentCreate,
+    WasteReceiptCreate,
 )
 
 UNDECIDED = (PackState.RETURNED, PackState.BURNT)
@@ -234,6 +236,8 @@ async def decide(
         "reason": data.reason,
         "decision": data.decision,
         "proposed": shown.proposed,
+        "hazard": shown.hazard,
+        "health_percent": shown.health_percent,
     }
     kind = "pack.repair_decided"
     if data.decision in BECOMES:
@@ -279,3 +283,28 @@ async def finish_repair(
     done = Event("pack", pack_id, "pack.repaired", {**facts, "on": data.repaired_on})
     await events.append(tx, [done], actor=by, now=now)
     return convert(row, DispositionView)
+
+
+async def store_waste(
+    tx: Connection, pack_id: UUID, data: WasteReceiptCreate, *, by: str, now: datetime
+) -> PackView:
+    """A pack that was declared waste comes into the lessor's own store. Raises `NotAwaited` when it
+    was not declared waste, has arrived there before, or has left."""
+    refuse_future(data.received_on, civil_date(now), "received_on")
+    pack = await batteries.lock(tx, pack_id)
+    last = await traceability.last_of_waste(tx, pack_id)
+    if last is None or last["kind"] != "waste.declared":
+        raise NotAwaited(f"a pack that is {pack.state}", state=pack.state)
+    if data.received_on < last["happened_on"]:
+        message = f"it was declared waste on {last['happened_on']}"
+        raise NotAwaited(message, fields=[FieldError("/received_on", "before", message)])
+    inspected = await store.found(tx, pack_id)
+    facts: dict[str, object] = {
+        "mass_kg": pack.mass_kg,
+        "inspection_id": inspected.inspection_id if inspected else None,
+    }
+    step = Step(pack_id, "waste.inbound", data.received_on, facts, data.adcode)
+    await traceability.record(tx, [step], by=by, now=now)
+    stored = Event("pack", pack_id, "pack.waste_stored", {**facts, "on": data.received_on})
+    await events.append(tx, [stored], actor=by, now=now)
+    return await batteries.get(tx, pack_id)

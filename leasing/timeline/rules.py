@@ -143,6 +143,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The pack was treated after a failed transport check",
         "运输检查不合格,处理后经双方认可",
     ),
+    "pack.waste_stored": (
+        "The waste pack came into the lessor's store",
+        "报废电池组进入出租方自有库房",
+    ),
     "pack.repair_decided": ("The pack is to be repaired", "决定维修电池组"),
     "pack.repaired": ("The pack was repaired and is in stock", "电池组维修完成,重新入库"),
     "pack.reinstated": ("The pack was released for another lease", "电池组重新入库待租"),

@@ -146,6 +146,21 @@ async def came_back_on(tx: Connection, pack_ids: Sequence[UUID]) -> dict[UUID, d
     return {row["pack_id"]: row["came_on"] for row in rows}
 
 
+LAST_OF_WASTE = """
+SELECT kind, happened_on
+  FROM trace_record
+ WHERE pack_id = $1
+   AND kind IN ('waste.declared', 'waste.outbound', 'waste.inbound')
+ ORDER BY sequence DESC
+ LIMIT 1
+"""
+
+
+async def last_of_waste(tx: Connection, pack_id: UUID) -> Record | None:
+    """What was last recorded of a pack as waste: declared, left, or arrived."""
+    return await tx.fetchrow(LAST_OF_WASTE, pack_id)
+
+
 LOCK = """
 SELECT id
   FROM pack

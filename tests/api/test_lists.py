@@ -197,7 +197,6 @@ def test_every_list_has_a_maximum_and_says_so(database):
                 *[f"{path}/timeline" for path in below],
                 "/v1/sites/{site_id}/packs",
                 "/v1/deals/{deal_id}/ledger",
-                "/v1/outlets/{outlet_id}/register",
                 "/v1/routing-plans/{plan_id}/items",
                 "/v1/market-runs/{run_id}/bins",
                 "/v1/market-runs/{run_id}/unserved",

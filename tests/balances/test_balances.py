@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from jobs import cli
 from leasing.access.model import Role
 from leasing.balances import rules
-from leasing.balances.model import Pack, Road, Scope, Stay, Step
+from leasing.balances.model import Batch, Pack, Scope, Stay, Step
 from leasing.db.pool import Database, connect
 from leasing.kit.settings import Settings
 from leasing.kit.time import midnight
@@ -102,17 +103,14 @@ SCOPES = st.sampled_from(
     scope=SCOPES,
     begins=st.integers(0, DAYS - 2),
     length=st.integers(1, 60),
-    road=st.tuples(st.integers(0, DAYS), st.none() | st.integers(0, 20)),
 )
-def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins, length, road):
-    left = FIRST + timedelta(days=road[0])
-    roads = [Road(left, None if road[1] is None else left + timedelta(days=road[1]))]
+def test_any_histories_balance_in_any_scope_and_period(histories, scope, begins, length):
     from_on = FIRST + timedelta(days=begins)
     to_on = min(from_on + timedelta(days=length), LAST)
     balance = rules.Balance(scope, from_on, to_on, listed=100)
     for number, (acquired, steps) in enumerate(histories):
         told = history(acquired, steps)
-        balance.take(pack_of(number, told), told, custody_of(told), roads, is_now=True)
+        balance.take(pack_of(number, told), told, custody_of(told), is_now=True)
     made = balance.result()
     assert made.differences == []
     assert made.balances
@@ -234,22 +232,24 @@ def test_a_pack_on_the_road_is_in_transit_until_it_arrives():
         assert made.differences == []
 
 
-def test_a_pack_in_a_lot_is_in_transit_while_the_lot_is_on_the_road():
-    left, came = FIRST + timedelta(days=9), FIRST + timedelta(days=12)
+def test_a_pack_that_is_refused_comes_back_to_where_it_was():
+    left, back = FIRST + timedelta(days=9), FIRST + timedelta(days=12)
     told = [
         Step("pack.acquired", FIRST),
         Step("waste.declared", FIRST + timedelta(days=5)),
         Step("route.chosen", FIRST + timedelta(days=6), FIRM, OUTLET),
+        Step("waste.outbound", left, FIRM, OUTLET),
+        Step("waste.inbound", back, None, OUTLET),
     ]
     pack = Pack(uuid4(), "P", 46, 5120, "routed", None)
     for to_on, expected in (
         (left, Fate.STORED),
         (left + timedelta(days=1), Fate.IN_TRANSIT),
-        (came, Fate.IN_TRANSIT),
-        (came + timedelta(days=1), Fate.STORED),
+        (back, Fate.IN_TRANSIT),
+        (back + timedelta(days=1), Fate.STORED),
     ):
         balance = rules.Balance(Scope(), FIRST, to_on, listed=10)
-        balance.take(pack, told, custody_of(told), [Road(left, came)], is_now=False)
+        balance.take(pack, told, custody_of(told[:4]), is_now=False)
         made = balance.result()
         assert made.by_fate[expected].packs == 1, (to_on, made.by_fate)
         assert made.balances
@@ -309,7 +309,7 @@ def test_packs_of_every_state_balance_for_parties_places_and_outlets(database):
     database(scenario)
 
 
-def test_a_lot_on_the_road_is_in_transit_until_it_is_weighed_in(database):
+def test_a_lot_on_the_road_is_in_transit_until_it_is_received(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             routings, _, _ = await lots.ways(world, 2)
@@ -323,11 +323,40 @@ def test_a_lot_on_the_road_is_in_transit_until_it_is_weighed_in(database):
             regulator = await world.login(Role.REGULATOR)
             assert await regulator.get("/v1/mass-balance", **PERIOD) == sent
             await world.set_clock(date(2026, 6, 16))
+            path = f"/v1/consignments/{lot['id']}"
             weight = {"weighed_on": "2026-06-16", "weighed_kg": "92"}
-            await world.staff.post(f"/v1/consignments/{lot['id']}/weigh-in", weight)
+            await world.staff.post(f"{path}/weigh-in", weight)
+            await world.staff.post(f"{path}/receipt", {"received_on": "2026-06-16"})
             here = await balance_of(world, to_on="2026-06-17")
             assert packs_by_fate(here) | {"in_transit": 0, "stored": 2} == packs_by_fate(here)
             assert await balance_of(world) == sent  # yesterday stays what it was
+
+    database(scenario)
+
+
+def test_a_lot_that_is_refused_is_in_the_lessors_store_again(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            (routing,), _, _ = await lots.ways(world, 1)
+            lot = await lots.pack_lot(world, [routing])
+            await lots.send(world, lot)
+            await world.set_clock(date(2026, 6, 16))
+            refused = {"refused_on": "2026-06-16", "reason": "gate closed"}
+            await world.staff.post(f"/v1/consignments/{lot['id']}/refusal", refused)
+            pack = routing["pack_id"]
+            records = (await world.staff.get(f"/v1/packs/{pack}/life"))["records"]
+            assert [one["kind"] for one in records[-2:]] == ["waste.outbound", "waste.inbound"]
+            assert [one["party_id"] for one in records[-2:]] == [routing["recycler_id"], None]
+            (held,) = (await world.staff.get(f"/v1/packs/{pack}/custody"))["history"][-1:]
+            assert held["state"] == "routed"
+            made = await balance_of(world, to_on="2026-06-17")
+            assert made["balances"], made["differences"]
+            assert packs_by_fate(made)["in_transit"] == 0
+            found = (await world.staff.get(f"/v1/packs/{pack}/obligations"))["items"]
+            assert [(one["rule_code"], one["due_on"]) for one in found[-2:]] == [
+                ("repurposer.waste.outbound", "2026-07-15"),
+                ("repurposer.waste.inbound", "2026-07-16"),
+            ]
 
     database(scenario)
 
@@ -368,6 +397,42 @@ def test_a_broken_row_a_wrong_state_and_a_wrong_count_are_listed(database):
             assert (await balance_of(world, to_on="2026-05-01"))["balances"]
 
     database(scenario)
+
+
+def test_a_batch_that_weighs_otherwise_than_its_packs_is_listed_once(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lot, _, _, firm = await lots.arrived(world, 3)
+            received = {"received_on": lots.TODAY}
+            await world.staff.post(f"/v1/consignments/{lot['id']}/receipt", received)
+            path = "/v1/recovery-batches"
+            batch = {"number": "B-1", "consignment_id": lot["id"], "mass_in_kg": "130", **received}
+            await world.staff.post(path, batch)
+            made = await balance_of(world)
+            assert not made["balances"]
+            (found,) = made["differences"]
+            assert (found["kind"], found["from_on"]) == ("batch_mass", lots.TODAY)
+            assert found["by_records"] == "138 kg"
+            assert found["by_table"] == "130.00 kg in batch B-1"
+            regulator = await world.login(Role.REGULATOR)
+            assert await regulator.get("/v1/mass-balance", **PERIOD) == made
+            its_own = await balance_of(world, party_id=firm["id"])
+            assert [one["kind"] for one in its_own["differences"]] == ["batch_mass"]
+            assert (await balance_of(world, to_on=lots.TODAY))["balances"]  # the day before
+
+    database(scenario)
+
+
+@pytest.mark.parametrize(("mass_in_kg", "differs"), [("1.5", 0), ("1.51", 1), ("-1.51", 1)])
+def test_a_batch_may_differ_by_what_weighing_tolerates(mass_in_kg, differs):
+    told = [Step("pack.acquired", FIRST)]
+    mass = 138 + Decimal(mass_in_kg)
+    batch = Batch(uuid4(), "B-1", FIRST, 3, 138, mass)
+    balance = rules.Balance(Scope(), FIRST, LAST, listed=10)
+    for _ in range(3):
+        pack = Pack(uuid4(), "P", 46, 5120, "in_stock", None)
+        balance.take(pack, told, custody_of(told), batch, is_now=False)
+    assert len(balance.result().differences) == differs
 
 
 LOOSE = [

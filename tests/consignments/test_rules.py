@@ -31,6 +31,7 @@ def pack(
         recycler_id=UUID(int=8),
         state="reserved",
         mass_kg=46,
+        adcode="410100",
         chemistry="B",
         hazard=hazard,
         is_quarantined=is_quarantined,

@@ -1,5 +1,6 @@
 """Lots on the road, what was recovered from them, and scrap for raw material."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from leasing.access.model import Role
@@ -132,10 +133,10 @@ async def its_arrival(teller: Teller, staff: Voice, recycler: Voice, lot: Json) 
     await staff.post("the bracket stayed at the site", f"{path}/explanation", said)
     await recycler.post("taken, and handed over with it", f"{path}/receipt", taken)
     await staff.get("how it went", path)
-    days = {"from_on": on, "to_on": on}
+    days = {"from_on": on, "to_on": str(teller.on + timedelta(days=1))}
     register = f"/v1/outlets/{lot['outlet_id']}/register"
     await recycler.get("what came in that day", register, **days)
-    await recycler.get("the same as a file", f"{register}/file", language="en", **days)
+    await recycler.get("the same as a file", register, format="csv", language="en", **days)
 
 
 async def lots_that_did_not_arrive(

@@ -46,7 +46,7 @@ async def a_whole_life(teller: Teller, staff: Voice, pack_id: str) -> None:
     title = "what became of the packs of a province"
     await regulator.get(title, "/v1/mass-balance", adcode="410000", **period)
     routings = await teller.world.staff.get("/v1/routings", pack_id=pack_id, state="recycled")
-    path = f"/v1/registers/{routings['items'][0]['outlet_id']}"
+    path = f"/v1/outlets/{routings['items'][0]['outlet_id']}/register"
     await regulator.get("what came in and went out", path, **period)
 
 

@@ -432,6 +432,8 @@ async def the_recycling(teller: Teller, staff: Voice, pack_id: str) -> None:
     await staff.post("looked at by both sides", f"{path}/inspections", found)
     verdict = {"decision": "recycle", "decided_on": "2026-02-02", "reason": "容量不足 70 %"}
     await staff.post("declared waste", f"{path}/dispositions", verdict)
+    stored = {"received_on": "2026-02-02"}
+    await staff.post("brought into the lessor's store", f"{path}/waste-receipt", stored)
     planned = {"hand_over_on": "2026-02-04"}
     title = "the nearest has no room, the next takes it"
     first = await staff.post(title, f"{path}/routings", planned)
@@ -495,7 +497,12 @@ def written(examples: Examples) -> bytes:
 
 async def play(dsn: str) -> list[Told]:
     """The story on a database of its own."""
-    settings = Settings(schema=f"story_{uuid4().hex[:8]}", pool_size=8, key_memory_seconds=0.0)
+    settings = Settings(
+        schema=f"story_{uuid4().hex[:8]}",
+        pool_size=8,
+        key_memory_seconds=0.0,
+        signing_passphrase="only of this story",
+    )
     await prepare(dsn, settings)
     try:
         async with await connect(dsn, settings) as db, build.world(db, on=BEGINS_ON) as world:

@@ -624,6 +624,16 @@ def test_a_pack_in_a_consignment_goes_with_it_and_holds_no_other_up(database):
             await world.staff.post(f"/v1/parties/{first['id']}/withdrawals", withdrawal)
             done = await world.staff.post("/v1/reroutings", {"reason": "R"})
             assert (done["hit"], done["rerouted"]) == (1, 1)
+            # What the firm lost is in the life of the pack that was to go there.
+            life = await world.staff.get(f"/v1/packs/{packs[1]['id']}/life")
+            lost, released, chosen = life["records"][-3:]
+            assert [one["kind"] for one in (lost, released, chosen)] == [
+                "qualification.changed",
+                "route.released",
+                "route.chosen",
+            ]
+            assert lost["party_id"] == first["id"]
+            assert lost["data"] == {"lacking": ["eia"], "as_of": "2026-06-16", "reason": "R"}
             still = await world.staff.get(f"/v1/routings/{ways[0]['id']}")
             assert still["state"] == "reserved"
             # Nor does the sweeper give it up.

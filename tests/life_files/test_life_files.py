@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import pytest
 from python_calamine import CalamineWorkbook
 
@@ -204,6 +205,45 @@ def test_a_newer_key_signs_and_the_older_stays_published(database, tmp_path):
     assert shell(OPENSSL, tmp_path).returncode == 0
 
 
+PRIVATE = "SELECT private_pem FROM signing_key"
+PLAIN = """
+INSERT INTO signing_key (private_pem, public_pem, created_by, created_at)
+VALUES ('-----BEGIN PRIVATE KEY-----', 'public', 'test', now())
+"""
+
+
+def test_a_private_key_is_kept_encrypted_and_signs_with_its_passphrase_alone(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            pack, knows = await build.pack(world), db.settings
+
+            async def asked(passphrase: str | None) -> tuple[int, str | None]:
+                db.settings = msgspec.structs.replace(knows, signing_passphrase=passphrase)
+                path = f"/v1/life-files/{pack['code']}"
+                answer = await world.staff.ask("GET", path, params={"format": "zip"})
+                refused = answer.status_code != 200
+                return answer.status_code, answer.json()["code"] if refused else None
+
+            db.settings = msgspec.structs.replace(knows, signing_passphrase=None)
+            problem = await world.staff.refused("POST", "/v1/signing-keys", 409)
+            assert problem["code"] == "no_signing_passphrase"
+            db.settings = knows
+            made = await world.staff.post("/v1/signing-keys")
+            assert "PRIVATE" not in json.dumps(made)
+            assert await asked(knows.signing_passphrase) == (200, None)
+            assert await asked("another") == (409, "no_signing_key")
+            assert await asked(None) == (409, "no_signing_passphrase")
+            async with db.transaction() as tx:
+                (kept,) = [row["private_pem"] for row in await tx.fetch(PRIVATE)]
+            assert kept.startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            with pytest.raises(asyncpg.CheckViolationError) as caught:
+                async with db.transaction() as tx:
+                    await tx.execute(PLAIN)
+            assert caught.value.constraint_name == "signing_key_encrypted"
+
+    database(scenario)
+
+
 FORGET_DAYS = """
 DELETE FROM custody
  WHERE pack_id = $1
@@ -309,7 +349,7 @@ def test_the_register_of_an_outlet_lists_what_came_and_went_in_a_period(database
         async with build.world(db) as world:
             packs = await every_state(world)
             outlet = (await world.staff.get("/v1/outlets"))["items"][0]
-            path = f"/v1/registers/{outlet['id']}"
+            path = f"/v1/outlets/{outlet['id']}/register"
             period = {"from_on": "2026-06-01", "to_on": "2026-06-16"}
             made = await world.staff.get(path, **period)
             assert (made["packs_in"], made["kg_in"]) == (2, 92)
@@ -336,7 +376,7 @@ def test_the_register_of_an_outlet_lists_what_came_and_went_in_a_period(database
             table = sheet.to_python()
             assert table[0][2] == "电池包编码"
             assert {row[2] for row in table[1:]} == came
-            missing = await world.staff.ask("GET", f"/v1/registers/{uuid4()}", params=period)
+            missing = await world.staff.ask("GET", f"/v1/outlets/{uuid4()}/register", params=period)
             assert missing.status_code == 404
 
     database(scenario)
@@ -406,7 +446,7 @@ def test_a_regulator_reads_lives_registers_and_passports_and_nothing_with_a_pric
                 assert "amount" not in response.text, path
             outlet = (await world.staff.get("/v1/outlets"))["items"][0]
             period = {"from_on": "2026-06-01", "to_on": "2026-06-16"}
-            made = await regulator.get(f"/v1/registers/{outlet['id']}", **period)
+            made = await regulator.get(f"/v1/outlets/{outlet['id']}/register", **period)
             assert made["packs_in"] == 2
             for path in (
                 "/v1/contracts",

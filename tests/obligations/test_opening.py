@@ -182,21 +182,21 @@ def test_a_dismantler_reports_what_it_handed_over(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             firm = await world.staff.post("/v1/parties", {"kind": "partner", "name": "Dismantler"})
-            pack = await build.pack(world, acquired_on="2018-01-01")
-            acquired = step(pack, "pack.acquired", OLD, firm["id"])
-            await write(world, acquired)
+            acquired = {"acquired_on": str(OLD), "acquired_from_id": firm["id"]}
+            pack = await build.pack(world, **acquired)
             path = f"/v1/packs/{pack['id']}/obligations"
             found = (await world.staff.get(path))["items"]
             assert [one["role"] for one in found] == ["repurposer"]
             await plays(world, firm, "dismantler", "2020-01-01")
-            other = await build.pack(world, acquired_on="2018-01-01")
-            await write(world, step(other, "pack.acquired", OLD, firm["id"]))
+            other = await build.pack(world, **acquired)
             path = f"/v1/packs/{other['id']}/obligations"
             found = (await world.staff.get(path))["items"]
             assert {(one["role"], one["party_id"], one["article"]) for one in found} == {
                 ("repurposer", None, "14"),
                 ("dismantler", firm["id"], "13"),
             }
+            with pytest.raises(build.Answer, match="source_not_found"):
+                await build.pack(world, acquired_from_id=pack["id"])
 
     database(scenario)
 

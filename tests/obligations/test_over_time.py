@@ -162,7 +162,7 @@ def test_lists_are_by_party_role_and_month_the_most_urgent_first(database):
                 world,
                 step(pack, "cascade.shipped", date(2026, 6, 10)),
                 step(pack, "cascade.shipped", date(2026, 5, 1)),
-                step(pack, "recycle.received", date(2026, 4, 20), firm["id"]),
+                step(pack, "recycle.completed", date(2026, 4, 20), firm["id"]),
                 step(pack, "pack.repaired", date(2026, 3, 31)),
             )
 
@@ -204,7 +204,7 @@ def test_a_calendar_sheet_counts_what_ends_on_each_day(database):
                 world,
                 *[step(pack, "cascade.shipped", date(2026, 5, 2))] * 2,
                 step(pack, "cascade.shipped", date(2026, 5, 20)),
-                step(pack, "recycle.received", date(2026, 5, 20), firm["id"]),
+                step(pack, "recycle.completed", date(2026, 5, 20), firm["id"]),
             )
             first, second, third, theirs = await obligations_of(world, pack)
             given = {"reported_on": "2026-06-01", "receipt": "R-1"}
@@ -254,7 +254,7 @@ def test_counts_say_of_each_party_how_much_was_in_time(database):
                 world,
                 *[step(pack, "cascade.shipped", date(2026, 5, 2))] * 3,  # due on 1 June
                 step(pack, "cascade.shipped", date(2026, 6, 2)),
-                step(pack, "recycle.received", date(2026, 6, 2), firm["id"]),
+                step(pack, "recycle.completed", date(2026, 6, 2), firm["id"]),
             )
             found = await obligations_of(world, pack)
             for one, on in zip(found[:2], ("2026-06-01", "2026-06-02"), strict=True):
