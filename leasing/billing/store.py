@@ -32,7 +32,7 @@ SELECT id
  WHERE run_id = $1
    AND state = 'draft'
    AND held_because IS NULL
- ORDER BY seller_id, buyer_id, currency
+ ORDER BY seller_id, buyer_id, currency, missed_from
 """
 
 
@@ -213,7 +213,7 @@ async def count_lines(tx: Connection, invoice_ids: Sequence[UUID]) -> int:
 
 # Why invoices of a run differ from the ones before, line by line. What was taken back, charged
 # anew or charged late is a correction; days and prices are told apart by the price of a whole
-# period.
+# period. Several invoices of one customer have the same one before them, which counts once.
 CAUSES = """
 WITH pair AS (
   SELECT invoice.id AS this_id,
@@ -236,7 +236,7 @@ WITH pair AS (
      AND credits_id IS NULL
 ), side AS (
   SELECT this_id AS invoice_id, currency, period, true AS this FROM pair
-   UNION ALL
+   UNION
   SELECT last_id, currency, last_period, false FROM pair WHERE last_id IS NOT NULL
 ), marked AS (
   SELECT side.currency,
