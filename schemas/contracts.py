@@ -281,7 +281,7 @@ class ContractTerms(Incoming, frozen=True, kw_only=True):
     first_stub: Stub = Stub.SHORT
     """Days from the start of the term to the first day of a period."""
     last_stub: Stub = Stub.SHORT
-    """Days from the beginning of the last period to the end of the term, when that is not its end."""
+    """Days from the first day of the last period to the end of the term, if they are not all."""
     return_day: ReturnDay = ReturnDay.FREE
     catch_up: CatchUp = CatchUp.ONE_INVOICE
     guarantee_percent: Percent

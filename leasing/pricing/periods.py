@@ -243,10 +243,8 @@ def billed_with(cycle: Cycle, on: date, long: LongStubs) -> Period:
     ('2026-01-01', '2026-03-01')
     """
     n = number(cycle, on)
-    return Period(
-        boundary(cycle, before_stub(cycle, n, long)),
-        boundary(cycle, after_stub(cycle, n + 1, long)),
-    )
+    first, last = before_stub(cycle, n, long), after_stub(cycle, n + 1, long)
+    return Period(boundary(cycle, first), boundary(cycle, last))
 
 
 def before_stub(cycle: Cycle, n: int, long: LongStubs) -> int:
