@@ -402,8 +402,10 @@ def apart(billing: Billing, on: date, due_from_on: date) -> Period | None:
     ['2026-02-01', '2026-03-01']
     >>> apart(each, date(2026, 4, 9), april)
     """
+    if not billing.is_apart:
+        return None
     period = periods.billed_with(billing.cycle, on, billing.long)
-    return period if billing.is_apart and period.to_on <= due_from_on else None
+    return period if period.to_on <= due_from_on else None
 
 
 # Tax and totals

@@ -15,6 +15,8 @@ from leasing.db.pool import Connection, fetch_for
 # contracts are left to the rules, as all other lines are, and tests/billing/test_steady.py holds
 # both to the same charges. Each side of a line is looked up by itself, as the last that began by a
 # day: that is one step in an index, however long the history is.
+# Their ids are one new id counted on in its last digits: a new one for each costs more than an
+# index entry does.
 CHARGE = """
 WITH item AS MATERIALIZED (
   SELECT given.*,
@@ -91,10 +93,13 @@ WITH item AS MATERIALIZED (
               AND fee_id IS NULL
             ORDER BY lower(during) DESC, revision DESC
             LIMIT 1) AS latest ON true
+), stem AS MATERIALIZED (
+  SELECT left(uuidv7()::text, 28) AS digits
 ), charged AS (
-  INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
+  INSERT INTO charge (id, invoice_id, line_id, contract_id, site_id, pack_id, component, during,
                       period_days, price_amount, amount, vat_mode, vat_percent)
-  SELECT invoice_id,
+  SELECT ((SELECT digits FROM stem) || lpad(to_hex(row_number() OVER ()), 8, '0'))::uuid,
+         invoice_id,
          line_id,
          contract_id,
          site_id,
