@@ -22,7 +22,7 @@ from leasing.documents import pages, rules, sheets, ubl
 from leasing.documents.model import Firm, InvoiceDocument, Line, Named, Place, Sums, Vat
 from leasing.documents.numerals import capital
 from leasing.documents.pdf import INVOICE, MAX_LINES, Face, Printer, data
-from leasing.documents.words import Words
+from leasing.documents.words import words_of
 from leasing.kit.money import percent_of
 from schemas.billing import Component
 from schemas.contracts import VatMode
@@ -174,7 +174,7 @@ class Bare:
 def measure_workbook(runs: int, say: Callable[[str], None]) -> Result:
     """The whole workbook, in turns with xlsxwriter alone writing the cells of the annex."""
     named = made_up(20_000)
-    cells = list(sheets.rows(named.document, Words(named.document, LANGUAGE)))
+    cells = list(sheets.rows(named.document, words_of(named.document, LANGUAGE)))
     ours, bare = [], []
     for _ in range(max(2, runs // 2)):
         began = time.perf_counter()
