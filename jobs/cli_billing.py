@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ LOOK_EVERY_S = 0.5
 @click.option("--max-invoices", type=click.IntRange(1), help="More stop the run; 100,000.")
 @click.option("--approve", metavar="REASON", help="Let a run go on that stopped.")
 @click.option("--discard", metavar="REASON", help="Give up the drafts of a run; nothing else.")
+@click.option("--page", type=click.Path(path_type=Path), help="Write a dry run to a page of HTML.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def run_billing(
     as_of: datetime,
@@ -38,6 +40,7 @@ def run_billing(
     max_invoices: int | None,
     approve: str | None,
     discard: str | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Bill what is due on a day and not billed yet. Doing it twice changes nothing."""
@@ -46,7 +49,9 @@ def run_billing(
     on = as_of.date()
     if dry_run:
         preview = run(previewed(on, customer))
-        if as_json:
+        if page is not None:
+            write_page(preview, page)
+        elif as_json:
             click.echo(json.encode(preview).decode())
         else:
             show_preview(preview)
@@ -223,6 +228,13 @@ def show_run(on: date, found: "BillingRunDetail | None") -> None:
             f"it stopped because {found.stopped_because}; --approve REASON lets it go on, "
             "--discard REASON gives it up"
         )
+
+
+def write_page(found: "BillingPreview", to: Path) -> None:
+    from leasing.billing import page
+
+    to.write_text(page.render(found), "utf-8")
+    say(f"{to}: {found.invoice_count:,} invoices, and why they differ; nothing was kept")
 
 
 def show_preview(found: "BillingPreview") -> None:

@@ -182,6 +182,15 @@ class Cause(Outgoing, frozen=True):
     """How much more was charged than the last time, before VAT as the contracts have it."""
 
 
+class Compared(Outgoing, frozen=True):
+    """What is charged in a currency and what was the last time, before VAT as the contracts have
+    it; `causes` say why they differ, and add up to the difference."""
+
+    currency: str
+    last_amount: int
+    this_amount: int
+
+
 class BillingPreview(Outgoing, frozen=True):
     """What a run would make. Nothing of it is kept."""
 
@@ -194,6 +203,7 @@ class BillingPreview(Outgoing, frozen=True):
     trouble_count: int
     trouble: list[PreviewedTrouble]
     held_lines: int
+    compared: list[Compared]
     causes: list[Cause]
 
 

@@ -84,6 +84,30 @@ class Proration(StrEnum):
     THIRTY_360 = "30/360"
 
 
+class Stub(StrEnum):
+    """What is done with days at an end of the term that do not fill a period. They cost the same
+    either way."""
+
+    SHORT = "short"
+    """They are billed as a period of their own."""
+    LONG = "long"
+    """They are billed together with the whole period beside them."""
+
+
+class ReturnDay(StrEnum):
+    """Whether rent is owed for the day on which a pack goes back."""
+
+    FREE = "free"
+    BILLED = "billed"
+
+
+class CatchUp(StrEnum):
+    """What becomes of several periods that were not billed in time."""
+
+    ONE_INVOICE = "one_invoice"
+    INVOICE_EACH = "invoice_each"
+
+
 class Renewal(StrEnum):
     NONE = "none"
     AUTOMATIC = "automatic"
@@ -254,6 +278,12 @@ class ContractTerms(Incoming, frozen=True, kw_only=True):
     billing_end_of_month: bool = False
     """Periods begin on the last day of the month, whatever its number."""
     proration: Proration = Proration.ACTUAL
+    first_stub: Stub = Stub.SHORT
+    """Days from the start of the term to the first day of a period."""
+    last_stub: Stub = Stub.SHORT
+    """Days from the first day of the last period to the end of the term, if they are not all."""
+    return_day: ReturnDay = ReturnDay.FREE
+    catch_up: CatchUp = CatchUp.ONE_INVOICE
     guarantee_percent: Percent
     """Capacity that the lessor guarantees, in per cent of the line's rated capacity."""
     replacement_days: ReplacementDays
@@ -291,6 +321,10 @@ class TermsPatch(Incoming, frozen=True):
     billing_anchor_on: date | UnsetType | None = UNSET
     billing_end_of_month: bool | UnsetType = UNSET
     proration: Proration | UnsetType = UNSET
+    first_stub: Stub | UnsetType = UNSET
+    last_stub: Stub | UnsetType = UNSET
+    return_day: ReturnDay | UnsetType = UNSET
+    catch_up: CatchUp | UnsetType = UNSET
     guarantee_percent: Percent | UnsetType = UNSET
     replacement_days: ReplacementDays | UnsetType = UNSET
     autonomy_minutes: GuaranteedMinutes | UnsetType | None = UNSET
@@ -333,6 +367,10 @@ class ContractView(Outgoing, frozen=True):
     billing_anchor_on: date | None
     billing_end_of_month: bool
     proration: Proration
+    first_stub: Stub
+    last_stub: Stub
+    return_day: ReturnDay
+    catch_up: CatchUp
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None
@@ -480,6 +518,10 @@ class RevisionView(Outgoing, frozen=True):
     billing_anchor_on: date | None
     billing_end_of_month: bool
     proration: Proration
+    first_stub: Stub
+    last_stub: Stub
+    return_day: ReturnDay
+    catch_up: CatchUp
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import get, post
+from litestar import MediaType, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from leasing.billing import (
@@ -12,6 +12,7 @@ from leasing.billing import (
     explaining,
     gate,
     issuing,
+    page,
     preview,
     results,
     running,
@@ -116,6 +117,19 @@ async def preview_billing(tx: Tx, now: Now, data: JSONBody[PreviewCreate]) -> Bi
     """What a run would make of a day, also one to come, and why that differs from the last one.
     The same steps are taken as in a run and then undone."""
     return await preview.run(tx, data.as_of, data.buyer_id, now)
+
+
+@post(
+    "/billing-previews/page",
+    status_code=200,
+    media_type=MediaType.HTML,
+    responses=when_posting(404),
+)
+async def preview_billing_page(tx: Tx, now: Now, data: JSONBody[PreviewCreate]) -> Response[str]:
+    """The same as a page for people: what comes on top of the last bills and what goes off, cause
+    by cause, as a picture."""
+    found = await preview.run(tx, data.as_of, data.buyer_id, now)
+    return Response(page.render(found), media_type=MediaType.HTML, headers=page.HEADERS)
 
 
 @post(
@@ -328,6 +342,7 @@ HANDLERS = [
     list_billing_results,
     list_held_lines,
     preview_billing,
+    preview_billing_page,
     preview_next_bill,
     preview_amendment,
     approve_billing_run,

@@ -12,12 +12,20 @@ from asyncpg import Range, Record
 from leasing.billing import rules
 from leasing.billing.model import BillableLine, Billing, Charge, Charged, Item, Owed, Segment
 from leasing.db.pool import Connection, fetch_for
-from leasing.pricing.periods import Mode, whole
+from leasing.pricing.periods import LongStubs, Mode, whole
 from leasing.pricing.plans import Facts, Stay
 from leasing.pricing.proration import Basis
 from leasing.tariffs import store as tariffs
 from schemas.billing import Component
-from schemas.contracts import BillingAlignment, BillingFrequency, BillingTiming, VatMode
+from schemas.contracts import (
+    BillingAlignment,
+    BillingFrequency,
+    BillingTiming,
+    CatchUp,
+    ReturnDay,
+    Stub,
+    VatMode,
+)
 
 ONE_DAY = timedelta(days=1)
 NO_FACTS = Facts()
@@ -41,7 +49,8 @@ async def lock_contracts(tx: Connection, contract_ids: Sequence[UUID]) -> None:
 
 
 # Billed to a day before the end of what is due, never, or to be put right; and all that are charged
-# by a price plan, which is billed in arrears where rent may be in advance.
+# by a price plan, which is billed in arrears where rent may be in advance. A line may owe rent for
+# the day on which it ended.
 UNSTEADY = """
 WITH item AS MATERIALIZED (
   SELECT * FROM unnest($1::uuid[], $2::date[]) AS item (contract_id, to_on)
@@ -71,7 +80,15 @@ SELECT line.id,
           WHERE line_id = line.id
             AND NOT settled) AS restated ON true
  WHERE restated.from_on IS NOT NULL
-    OR coalesce(latest.to_on, line.started_on) < least(line.ended_on, item.to_on)
+    OR coalesce(latest.to_on, line.started_on) < least(
+         line.ended_on + (
+           SELECT (return_day = 'billed')::integer
+             FROM contract_revision
+            WHERE contract_id = line.contract_id
+              AND lower(during) < line.ended_on
+            ORDER BY lower(during) DESC
+            LIMIT 1),
+         item.to_on)
     OR line.id IN (
          SELECT line_id
            FROM line_revision
@@ -156,7 +173,15 @@ SELECT contract_id,
            FROM contract_term AS term
           WHERE term.contract_id = contract_revision.contract_id)) AS anchor_on,
        billing_end_of_month,
-       proration
+       proration,
+       first_stub,
+       last_stub,
+       (SELECT min(lower(term.during))
+          FROM contract_term AS term
+         WHERE term.contract_id = contract_revision.contract_id) AS starts_on,
+       contract_ends_on(contract_id) AS ends_on,
+       return_day,
+       catch_up
   FROM contract_revision
  WHERE contract_id = ANY ($1::uuid[])
  ORDER BY contract_id, lower(during)
@@ -174,6 +199,7 @@ class TaxedTerms(NamedTuple):
 
 
 def billing_of(row: Record) -> Billing:
+    """When terms are billed, and how."""
     return rules.billing(
         BillingFrequency(row["billing_frequency"]),
         BillingAlignment(row["billing_alignment"]),
@@ -182,6 +208,10 @@ def billing_of(row: Record) -> Billing:
         row["anchor_on"],
         row["billing_end_of_month"],
         Basis(row["proration"]),
+        LongStubs(
+            row["starts_on"] if row["first_stub"] == Stub.LONG else None,
+            row["ends_on"] if row["last_stub"] == Stub.LONG else None,
+        ),
     )
 
 
@@ -194,7 +224,10 @@ async def terms_of(tx: Connection, contract_ids: Iterable[UUID]) -> dict[UUID, l
                 row["to_on"],
                 VatMode(row["vat_mode"]),
                 row["vat_percent"],
-                billing_of(row),
+                billing_of(row)._replace(
+                    return_days=int(row["return_day"] == ReturnDay.BILLED),
+                    is_apart=row["catch_up"] == CatchUp.INVOICE_EACH,
+                ),
             )
         )
     return found
@@ -220,10 +253,17 @@ def since(look: Look, agreed: Sequence[TaxedTerms]) -> date:
             return on
 
 
+# With those that end on the very day since when is asked, for which rent may be owed.
 SEGMENTS = """
 SELECT line.id AS line_id,
        lower(stay.days) AS from_on,
        upper(stay.days) AS to_on,
+       EXISTS (
+         SELECT FROM pack_return
+          WHERE pack_return.line_id = line.id
+            AND pack_return.pack_id = stay.pack_id
+            AND returned_on = upper(stay.days)
+            AND reason = 'end_of_lease') AS is_returned,
        stay.pack_id,
        stay.site_id,
        stay.rent_amount,
@@ -231,8 +271,7 @@ SELECT line.id AS line_id,
        stay.rated_wh
   FROM unnest($1::uuid[], $2::date[]) AS line (id, since)
  CROSS JOIN LATERAL (
-         SELECT placement.during * position.during
-                  * daterange(line.since, NULL) AS days,
+         SELECT placement.during * position.during AS days,
                 placement.pack_id,
                 position.site_id,
                 position.rent_amount,
@@ -244,6 +283,7 @@ SELECT line.id AS line_id,
           WHERE placement.line_id = line.id
             AND NOT position.suspended) AS stay
  WHERE NOT isempty(stay.days)
+   AND (upper_inf(stay.days) OR upper(stay.days) >= line.since)
  ORDER BY line.id, lower(stay.days)
 """
 
@@ -287,8 +327,8 @@ async def billable(tx: Connection, looks: Sequence[Look], as_of: date) -> list[B
         stays[row["line_id"]].append(row)
     charged, revisions = await charges_since(tx, dict(zip(ids, starts, strict=True)))
     parts = {
-        look.line_id: list(segments(stays[look.line_id], agreed[look.contract_id]))
-        for look in looks
+        look.line_id: list(segments(stays[look.line_id], agreed[look.contract_id], since_on))
+        for look, since_on in zip(looks, starts, strict=True)
     }
     plan_ids = {part.plan_id for known in parts.values() for part in known if part.plan_id}
     plans = await tariffs.components_of(tx, list(plan_ids)) if plan_ids else {}
@@ -329,26 +369,40 @@ async def facts_of(
     )
 
 
-def segments(stays: Iterable[Record], agreed: Sequence[TaxedTerms]) -> Iterable[Segment]:
-    """Stays of a line, cut where the terms change."""
+def segments(
+    stays: Iterable[Record], agreed: Sequence[TaxedTerms], since_on: date
+) -> Iterable[Segment]:
+    """Stays of a line from a day on, cut where the terms change. The day on which a pack goes back
+    is one of rent where the terms of the day before say so, and of nothing else: use was measured
+    until then."""
     for stay in stays:
         for terms in agreed:
-            from_on = max(stay["from_on"], terms.from_on)
             ends = [on for on in (stay["to_on"], terms.to_on) if on is not None]
-            to_on = min(ends, default=None)
-            if to_on is None or from_on < to_on:
-                yield Segment(
-                    from_on,
-                    to_on,
-                    stay["pack_id"],
-                    stay["site_id"],
-                    stay["rent_amount"],
-                    terms.vat_mode,
-                    terms.vat_percent,
-                    terms.billing,
-                    stay["plan_id"],
-                    stay["rated_wh"],
-                )
+            whole_stay = Segment(
+                max(stay["from_on"], terms.from_on),
+                min(ends, default=None),
+                stay["pack_id"],
+                stay["site_id"],
+                stay["rent_amount"],
+                terms.vat_mode,
+                terms.vat_percent,
+                terms.billing,
+                stay["plan_id"],
+                stay["rated_wh"],
+            )
+            days = [whole_stay]
+            if is_last(whole_stay, stay) and stay["is_returned"]:
+                after = stay["to_on"] + terms.billing.return_days * ONE_DAY
+                days.append(whole_stay._replace(from_on=stay["to_on"], to_on=after, plan_id=None))
+            for part in days:
+                from_on = max(part.from_on, since_on)
+                if part.to_on is None or from_on < part.to_on:
+                    yield part._replace(from_on=from_on)
+
+
+def is_last(part: Segment, stay: Record) -> bool:
+    """Whether a part of a stay has its last day."""
+    return part.to_on is not None and part.from_on < part.to_on == stay["to_on"]
 
 
 BILLED_TO = """

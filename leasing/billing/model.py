@@ -11,7 +11,7 @@ import msgspec
 from leasing.kit.errors import Conflict, Invalid, NotFound
 from leasing.kit.money import Number
 from leasing.parties.model import NoSuchParty
-from leasing.pricing.periods import Cycle, Mode
+from leasing.pricing.periods import SHORT_STUBS, Cycle, LongStubs, Mode
 from leasing.pricing.plans import Facts
 from leasing.pricing.proration import Basis
 from schemas.billing import Component, DisputeState
@@ -25,6 +25,13 @@ class Billing(NamedTuple):
     cycle: Cycle
     mode: Mode
     basis: Basis
+    long: LongStubs = SHORT_STUBS
+    """Ends of the contract's term that are billed with the period beside them."""
+    return_days: int = 0
+    """Days of rent that are owed after the last one of a stay when the pack goes back: one, where
+    the day of return is billed (C5)."""
+    is_apart: bool = False
+    """Whether each period that was not billed in time goes onto an invoice of its own (C13)."""
 
 
 Until = Callable[[Billing], date]

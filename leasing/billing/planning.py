@@ -14,7 +14,8 @@ SELECT DISTINCT billing_frequency, billing_alignment, billing_timing, billing_da
        CASE WHEN billing_alignment = 'anniversary' THEN coalesce(billing_anchor_on, starts_on)
             ELSE date_trunc('year', starts_on)::date
         END AS anchor_on,
-       billing_end_of_month, proration, starts_on
+       billing_end_of_month, proration, starts_on, first_stub, last_stub,
+       CASE WHEN last_stub = 'long' THEN contract_ends_on(contract.id) END AS ends_on
   FROM contract
   JOIN LATERAL (
          SELECT *
@@ -40,15 +41,18 @@ PLAN = """
 WITH kind AS MATERIALIZED (
   SELECT *
     FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::date[], $7::bool[], $8::text[],
-                $9::date[], $10::date[], $11::date[], $12::date[])
+                $9::date[], $10::text[], $11::text[], $12::date[], $13::date[], $14::date[],
+                $15::date[])
          AS kind (billing_frequency, billing_alignment, billing_timing, billing_day, anchor_on,
-                  billing_end_of_month, proration, starts_on, from_on, to_on, billing_on)
+                  billing_end_of_month, proration, starts_on, first_stub, last_stub, ends_on,
+                  from_on, to_on, billing_on)
 ), agreed AS (
   SELECT contract.id AS contract_id,
          contract.lessor_id AS seller_id,
          contract.lessee_id,
          contract.currency,
-         contract.ended_on,
+         -- Rent may be owed for the day on which packs went back.
+         contract.ended_on + (terms.return_day = 'billed')::integer AS ended_on,
          term.starts_on,
          terms.billing_frequency,
          terms.billing_alignment,
@@ -56,6 +60,9 @@ WITH kind AS MATERIALIZED (
          terms.billing_day,
          terms.billing_end_of_month,
          terms.proration,
+         terms.first_stub,
+         terms.last_stub,
+         CASE WHEN terms.last_stub = 'long' THEN contract_ends_on(contract.id) END AS ends_on,
          CASE WHEN terms.billing_alignment = 'anniversary'
               THEN coalesce(terms.billing_anchor_on, term.starts_on)
               ELSE date_trunc('year', term.starts_on)::date
@@ -65,7 +72,7 @@ WITH kind AS MATERIALIZED (
            SELECT *
              FROM contract_revision
             WHERE contract_id = contract.id
-              AND lower(during) <= $13
+              AND lower(during) <= $16
             ORDER BY lower(during) DESC
             LIMIT 1) AS terms ON true
     JOIN LATERAL (
@@ -75,13 +82,14 @@ WITH kind AS MATERIALIZED (
             ORDER BY lower(during)
             LIMIT 1) AS term ON true
    WHERE contract.state IN ('active', 'suspended', 'ending', 'ended')
-     AND ($14::uuid[] IS NULL OR contract.lessee_id = ANY ($14))
+     AND ($17::uuid[] IS NULL OR contract.lessee_id = ANY ($17))
 ), found AS MATERIALIZED (
   SELECT contract_id, seller_id, lessee_id, currency, from_on, to_on, billing_on
     FROM agreed
     JOIN kind USING (billing_frequency, billing_alignment, billing_timing, billing_day, anchor_on,
-                     billing_end_of_month, proration, starts_on)
-   WHERE NOT EXISTS (
+                     billing_end_of_month, proration, starts_on, first_stub, last_stub)
+   WHERE agreed.ends_on IS NOT DISTINCT FROM kind.ends_on
+     AND NOT EXISTS (
            SELECT FROM billing_item
             WHERE billing_item.contract_id = agreed.contract_id
               AND billing_item.billing_on >= kind.billing_on
@@ -126,6 +134,7 @@ WITH kind AS MATERIALIZED (
              AND invoice.seller_id IS NOT DISTINCT FROM due.seller_id
              AND run_id = $1
              AND state = 'draft'
+             AND missed_from IS NULL
              AND held_because IS NULL) AS known_id
     FROM due
    GROUP BY seller_id, buyer_id, currency
@@ -149,6 +158,12 @@ SELECT $1, unnest(contract_ids), coalesce(known_id, fresh_id), unnest(from_on), 
 """
 
 
+# Nobody tells PostgreSQL how many contracts a kind has. It takes them to be few, and compares each
+# contract with each one who pays: at 250,000 contracts of 12,000 customers that never ends.
+NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+AS_USUAL = "SET LOCAL enable_nestloop TO DEFAULT"
+
+
 async def plan(tx: Connection, run: Run) -> int:
     """Note which contracts are due in a run and not done yet, and the drafts that they are charged
     onto, which are there before anything is charged, so that workers never wait for one another
@@ -158,9 +173,11 @@ async def plan(tx: Connection, run: Run) -> int:
         due = rules.due(billing_of(row), row["starts_on"], run.as_of)
         if due is not None:
             kinds.append((*row, *due))
-    columns = list(zip(*kinds, strict=True)) if kinds else [()] * 11
+    columns = list(zip(*kinds, strict=True)) if kinds else [()] * 14
     lessees = None if run.buyer_id is None else await paid_for(tx, run.buyer_id)
+    await tx.execute(NO_NESTED_LOOPS)
     done: str = await tx.execute(PLAN, run.id, *columns, run.as_of, lessees)
+    await tx.execute(AS_USUAL)
     return int(done.rpartition(" ")[2])
 
 

@@ -22,6 +22,7 @@ from schemas.billing import (
     AmendmentPreviewCreate,
     BillingPreview,
     Cause,
+    Compared,
     NextBill,
     NextBillLine,
     PreviewedInvoice,
@@ -63,6 +64,7 @@ async def run(tx: Connection, as_of: date, buyer_id: UUID | None, now: datetime)
             trouble=trouble[:MAX_SHOWN],
             trouble_count=len(trouble),
             held_lines=await gate.count_held(tx, begun.id),
+            compared=convert_all(await store.compared(tx, begun.id), Compared),
             causes=convert_all(await store.causes(tx, begun.id), Cause),
         )
 

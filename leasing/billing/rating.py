@@ -1,13 +1,14 @@
 """What contracts owe becomes charges on the drafts of their run."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from leasing.billing import charges, gate, rules, steady
+from leasing.billing import charges, gate, missed, rules, steady
 from leasing.billing.model import BillableLine, Charge, Item, Settlement
 from leasing.billing.runs import Run
 from leasing.db.pool import Connection
+from leasing.pricing.periods import Period
 from leasing.pricing.plans import MissingFact
 
 
@@ -23,16 +24,20 @@ async def charge(tx: Connection, run: Run, items: Sequence[Item]) -> dict[UUID, 
     made.update(plain.made)
     looks = await charges.unsteady(tx, items, [one for one in plain.others if one not in held])
     settled = await settle(tx, run, await charges.billable(tx, looks, run.as_of))
-    owed = [one for line, settlement in settled for one in rules.charges_of(line, settlement)]
-    owed += await due_fees(tx, items, held)
-    taken_back = [one.id for _, settlement in settled for one in settlement.taken_back]
     invoices = {item.contract_id: item.invoice_id for item in items}
+    taken_back = [one.id for _, settlement in settled for one in settlement.taken_back]
     if taken_back:
         await charges.take_back(tx, invoices, taken_back)
-    if owed:
-        await charges.insert_charges(tx, invoices, owed)
+    by_period = sort_out(items, settled)
+    by_period[None] += await due_fees(tx, items, held)
+    for period, found in by_period.items():
+        onto = {one.contract_id: invoices[one.contract_id] for one in found}
+        if period is not None:
+            onto = await missed.drafts(tx, run.id, period, onto)
+        if found:
+            await charges.insert_charges(tx, onto, found)
     await charges.settle(tx, put_right(settled, invoices))
-    made.update(one.contract_id for one in owed)
+    made.update(one.contract_id for found in by_period.values() for one in found)
     for line, settlement in settled:
         made[line.contract_id] += len(settlement.taken_back)
     return made
@@ -51,6 +56,19 @@ async def settle(
         except MissingFact as error:
             await gate.hold(tx, run.id, line.line_id, "missing_fact", str(error))
     return settled
+
+
+def sort_out(
+    items: Sequence[Item], settled: Sequence[tuple[BillableLine, Settlement]]
+) -> dict[Period | None, list[Charge]]:
+    """What lines owe, by the period that it goes onto an invoice of its own for, oldest first; None
+    for the invoice of the run."""
+    due = {item.contract_id: item.from_on for item in items}
+    found: dict[Period | None, list[Charge]] = defaultdict(list)
+    for line, settlement in settled:
+        for one in rules.charges_of(line, settlement):
+            found[rules.missed_period(line, one, due[line.contract_id])].append(one)
+    return defaultdict(list, sorted(found.items(), key=lambda pair: pair[0] or ()))
 
 
 async def due_fees(tx: Connection, items: Sequence[Item], held: Collection[UUID]) -> list[Charge]:

@@ -1,16 +1,17 @@
 """Rent by civil date: pure arithmetic on days and whole minor units.
 
-Rent runs from the day of acceptance to the day of return, which is free; so are days without a
-pack and days of suspension. A billing period that is not rented whole costs rent × days ÷ days of
-that period, rounded once, half away from zero, for each rent (or tax) that held in it (C4, C7). It
-is split over the packs and sites of those days so that the parts add up to it exactly (C9).
+Rent runs from the day of acceptance to the day of return, which is free unless the contract says
+otherwise (C5); so are days without a pack and days of suspension. A billing period that is not
+rented whole costs rent × days ÷ days of that period, rounded once, half away from zero, for each
+rent (or tax) that held in it (C4, C7). It is split over the packs and sites of those days so that
+the parts add up to it exactly (C9).
 
 What a line owes depends on the facts alone, not on when they were entered: what was charged and is
 not owed as it was charged is taken back, and what is owed and was not charged is charged.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -35,7 +36,7 @@ from leasing.billing.model import (
 from leasing.contracts.rules import FREQUENCIES
 from leasing.kit.money import allocate, half_up, percent_of
 from leasing.pricing import periods
-from leasing.pricing.periods import Cycle, Mode, Period, billable_to
+from leasing.pricing.periods import SHORT_STUBS, Cycle, LongStubs, Mode, Period, billable_to
 from leasing.pricing.plans import Stay, evaluate
 from leasing.pricing.proration import Basis, share
 from schemas.billing import Component
@@ -57,6 +58,7 @@ def billing(
     anchor_on: date,
     end_of_month: bool,
     proration: Basis,
+    long: LongStubs = SHORT_STUBS,
 ) -> Billing:
     """How terms are billed. `anchor_on` is the day that was agreed for it, or the contract's
     first. Along the calendar, periods begin on a day of the month, weeks on Monday; by
@@ -72,7 +74,7 @@ def billing(
         cycle = periods.calendar_cycle(anchor_on, every, 31 if end_of_month else day)
     else:
         cycle = Cycle(anchor_on, every, end_of_month=end_of_month)
-    return Billing(cycle, Mode(timing), proration)
+    return Billing(cycle, Mode(timing), proration, long)
 
 
 def until_day(on: date) -> Until:
@@ -80,15 +82,20 @@ def until_day(on: date) -> Until:
     return lambda _: on
 
 
+def until_returned(on: date) -> Until:
+    """Everything that is owed when packs go back on a day."""
+    return lambda billing: on + billing.return_days * timedelta(days=1)
+
+
 def as_of(on: date) -> Until:
     """What is due on a day: in arrears the periods that are over, in advance also the one around
     the day."""
-    known: dict[tuple[Cycle, Mode], date] = {}
+    known: dict[tuple[Cycle, Mode, LongStubs], date] = {}
 
     def until(billing: Billing) -> date:
-        key = billing.cycle, billing.mode
+        cycle, mode, long = key = billing.cycle, billing.mode, billing.long
         if key not in known:
-            known[key] = billable_to(*key, None, on)
+            known[key] = billable_to(cycle, mode, None, on, long)
         return known[key]
 
     return until
@@ -104,13 +111,14 @@ def due(billing: Billing, starts_on: date, on: date) -> Due | None:
     >>> due(monthly, date(2026, 1, 20), date(2026, 1, 31)) is None
     True
     """
-    around = periods.whole(billing.cycle, on)
     if billing.mode is Mode.ADVANCE:
+        around = periods.whole(billing.cycle, on)
         return Due(*around, max(around.from_on, starts_on)) if on >= starts_on else None
-    if around.from_on <= starts_on:
+    n = periods.before_stub(billing.cycle, periods.number(billing.cycle, on), billing.long)
+    over_on = periods.boundary(billing.cycle, n)
+    if over_on <= starts_on:
         return None
-    n = periods.number(billing.cycle, on)
-    return Due(periods.boundary(billing.cycle, n - 1), around.from_on, around.from_on)
+    return Due(periods.boundary(billing.cycle, n - 1), over_on, over_on)
 
 
 # Rent
@@ -223,7 +231,7 @@ def by_plan(line: BillableLine, rents: Sequence[Owed], until: Until) -> list[Owe
     advance: use is known only then. Raises `MissingFact`."""
 
     def over(billing: Billing) -> date:
-        return until(billing._replace(mode=Mode.ARREARS))
+        return until(billing._replace(mode=Mode.ARREARS, return_days=0))
 
     owed: list[Owed] = []
     for (period, billing), pairs in groupby(cut(line.segments, over), key=lambda pair: pair[0]):
@@ -365,6 +373,39 @@ def charges_of(line: BillableLine, settlement: Settlement) -> list[Charge]:
         )
         for one in settlement.owed
     ]
+
+
+def missed_period(line: BillableLine, charge: Charge, due_from_on: date) -> Period | None:
+    """The period that a charge goes onto an invoice of its own for; None for what goes onto the
+    invoice of the period that is due. Corrections go there whatever their days (C15)."""
+    if charge.revision > 1 or charge.from_on < (line.billed_to or date.min):
+        return None
+    billing = next(
+        part.billing
+        for part in line.segments
+        if part.from_on <= charge.from_on and (part.to_on is None or charge.from_on < part.to_on)
+    )
+    return apart(billing, charge.from_on, due_from_on)
+
+
+def apart(billing: Billing, on: date, due_from_on: date) -> Period | None:
+    """The period around a day that was not billed in time, if its contract wants an invoice for
+    each.
+
+    Worked example: nothing was billed until the period of April is due.
+
+    >>> monthly = Billing(Cycle(date(2026, 1, 1), periods.MONTHLY), Mode.ARREARS, Basis.ACTUAL)
+    >>> april = date(2026, 4, 1)
+    >>> apart(monthly, date(2026, 2, 9), april)
+    >>> each = monthly._replace(is_apart=True)
+    >>> [on.isoformat() for on in apart(each, date(2026, 2, 9), april)]
+    ['2026-02-01', '2026-03-01']
+    >>> apart(each, date(2026, 4, 9), april)
+    """
+    if not billing.is_apart:
+        return None
+    period = periods.billed_with(billing.cycle, on, billing.long)
+    return period if period.to_on <= due_from_on else None
 
 
 # Tax and totals

@@ -11,9 +11,12 @@ from leasing.db.pool import Connection, fetch_for
 # Lines on which nothing happens in the period that is due: billed to its first day or begun on it,
 # one pack in one place at one price throughout, and one record of custody that says the same. They
 # owe the price of a whole period, which needs no arithmetic, so that these rows never leave the
-# database. All others are rated by the rules; tests/billing/test_steady.py holds both to the same
-# charges. Each side of a line is looked up by itself, as the last that began by a day: that is one
-# step in an index, however long the history is.
+# database. Where the last stub is long a period may be billed together with days after it: those
+# contracts are left to the rules, as all other lines are, and tests/billing/test_steady.py holds
+# both to the same charges. Each side of a line is looked up by itself, as the last that began by a
+# day: that is one step in an index, however long the history is.
+# Their ids are one new id counted on in its last digits: a new one for each costs more than an
+# index entry does.
 CHARGE = """
 WITH item AS MATERIALIZED (
   SELECT given.*,
@@ -21,11 +24,13 @@ WITH item AS MATERIALIZED (
          daterange(from_on, least(to_on, $5::date + 1)) AS past,
          vat_mode,
          vat_percent,
-         terms.during @> daterange(from_on, to_on) AND proration = 'actual' AS is_plain
+         (terms.during @> daterange(from_on, to_on)
+           AND proration = 'actual'
+           AND last_stub = 'short') AS is_plain
     FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])
          AS given (contract_id, invoice_id, from_on, to_on)
     LEFT JOIN LATERAL (
-           SELECT during, vat_mode, vat_percent, proration
+           SELECT during, vat_mode, vat_percent, proration, last_stub
              FROM contract_revision
             WHERE contract_id = given.contract_id
               AND lower(during) <= given.from_on
@@ -88,10 +93,13 @@ WITH item AS MATERIALIZED (
               AND fee_id IS NULL
             ORDER BY lower(during) DESC, revision DESC
             LIMIT 1) AS latest ON true
+), stem AS MATERIALIZED (
+  SELECT left(uuidv7()::text, 28) AS digits
 ), charged AS (
-  INSERT INTO charge (invoice_id, line_id, contract_id, site_id, pack_id, component, during,
+  INSERT INTO charge (id, invoice_id, line_id, contract_id, site_id, pack_id, component, during,
                       period_days, price_amount, amount, vat_mode, vat_percent)
-  SELECT invoice_id,
+  SELECT ((SELECT digits FROM stem) || lpad(to_hex(row_number() OVER ()), 8, '0'))::uuid,
+         invoice_id,
          line_id,
          contract_id,
          site_id,

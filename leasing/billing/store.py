@@ -32,7 +32,7 @@ SELECT id
  WHERE run_id = $1
    AND state = 'draft'
    AND held_because IS NULL
- ORDER BY seller_id, buyer_id, currency
+ ORDER BY seller_id, buyer_id, currency, missed_from
 """
 
 
@@ -213,8 +213,8 @@ async def count_lines(tx: Connection, invoice_ids: Sequence[UUID]) -> int:
 
 # Why invoices of a run differ from the ones before, line by line. What was taken back, charged
 # anew or charged late is a correction; days and prices are told apart by the price of a whole
-# period.
-CAUSES = """
+# period. Several invoices of one customer have the same one before them, which counts once.
+BESIDE_LAST = """
 WITH pair AS (
   SELECT invoice.id AS this_id,
          invoice.currency,
@@ -236,7 +236,7 @@ WITH pair AS (
      AND credits_id IS NULL
 ), side AS (
   SELECT this_id AS invoice_id, currency, period, true AS this FROM pair
-   UNION ALL
+   UNION
   SELECT last_id, currency, last_period, false FROM pair WHERE last_id IS NOT NULL
 ), marked AS (
   SELECT side.currency,
@@ -255,7 +255,9 @@ WITH pair AS (
          END AS cause
     FROM side
     JOIN charge USING (invoice_id)
-), by_line AS (
+)"""
+
+CAUSES = f"""{BESIDE_LAST}, by_line AS (
   SELECT currency,
          line_id,
          cause,
@@ -287,6 +289,21 @@ SELECT currency, cause, count(DISTINCT line_id)::integer AS lines, sum(amount)::
 
 async def causes(tx: Connection, run_id: UUID) -> list[Record]:
     return await tx.fetch(CAUSES, run_id)
+
+
+COMPARED = f"""{BESIDE_LAST}
+SELECT currency,
+       coalesce(sum(amount) FILTER (WHERE NOT this), 0)::bigint AS last_amount,
+       coalesce(sum(amount) FILTER (WHERE this), 0)::bigint AS this_amount
+  FROM marked
+ GROUP BY currency
+ ORDER BY currency
+"""
+
+
+async def compared(tx: Connection, run_id: UUID) -> list[Record]:
+    """What is charged, beside the last time."""
+    return await tx.fetch(COMPARED, run_id)
 
 
 # Final

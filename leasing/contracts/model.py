@@ -14,6 +14,7 @@ from schemas.contracts import (
     BillingFrequency,
     BillingTiming,
     BuyOut,
+    CatchUp,
     ContractState,
     EarlyTermination,
     EndingReason,
@@ -21,6 +22,8 @@ from schemas.contracts import (
     PermittedUse,
     Proration,
     Renewal,
+    ReturnDay,
+    Stub,
     VatMode,
 )
 
@@ -53,6 +56,10 @@ class Terms(msgspec.Struct, frozen=True):
     billing_anchor_on: date | None
     billing_end_of_month: bool
     proration: Proration
+    first_stub: Stub
+    last_stub: Stub
+    return_day: ReturnDay
+    catch_up: CatchUp
     guarantee_percent: Decimal
     replacement_days: int
     autonomy_minutes: int | None

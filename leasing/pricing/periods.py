@@ -205,6 +205,62 @@ def walk(cycle: Cycle, start_on: date, end_on: date) -> Iterator[Period]:
         from_on, n = to_on, n + 1
 
 
+class LongStubs(NamedTuple):
+    """The ends of a term whose days, where they do not fill a period, are billed with the period
+    beside them: a long first stub, a long last one. None where a stub is billed by itself."""
+
+    from_on: date | None = None
+    to_on: date | None = None
+
+
+SHORT_STUBS = LongStubs()
+
+
+def is_joined(cycle: Cycle, n: int, long: LongStubs) -> bool:
+    """Whether boundary n lies between a long stub and the period that it is billed with, so that
+    nothing is billed there.
+
+    Worked example: 20 January to 15 May, along the calendar; both stubs are long.
+
+    >>> long = LongStubs(date(2026, 1, 20), date(2026, 5, 15))
+    >>> months = Cycle(date(2026, 1, 1), MONTHLY)
+    >>> [boundary(months, n).month for n in range(12) if is_joined(months, n, long)]
+    [2, 5]
+    """
+    on = boundary(cycle, n)
+    return (long.from_on is not None and boundary(cycle, n - 1) < long.from_on < on) or (
+        long.to_on is not None and on < long.to_on < boundary(cycle, n + 1)
+    )
+
+
+def billed_with(cycle: Cycle, on: date, long: LongStubs) -> Period:
+    """The days between boundaries that a day is billed with: the period around it, and the stub or
+    the period that is joined with it. What they cost is worked out for each period (C4).
+
+    >>> long = LongStubs(date(2026, 1, 20), date(2026, 5, 15))
+    >>> both = billed_with(Cycle(date(2026, 1, 1), MONTHLY), date(2026, 2, 9), long)
+    >>> both.from_on.isoformat(), both.to_on.isoformat()
+    ('2026-01-01', '2026-03-01')
+    """
+    n = number(cycle, on)
+    first, last = before_stub(cycle, n, long), after_stub(cycle, n + 1, long)
+    return Period(boundary(cycle, first), boundary(cycle, last))
+
+
+def before_stub(cycle: Cycle, n: int, long: LongStubs) -> int:
+    """The last boundary, from n back, at which something is billed."""
+    while is_joined(cycle, n, long):
+        n -= 1
+    return n
+
+
+def after_stub(cycle: Cycle, n: int, long: LongStubs) -> int:
+    """The first boundary, from n on, at which something is billed."""
+    while is_joined(cycle, n, long):
+        n += 1
+    return n
+
+
 def to_bill(
     cycle: Cycle, mode: Mode, start_on: date, end_on: date | None, as_of: date
 ) -> Iterator[Period]:
@@ -224,15 +280,27 @@ def to_bill(
     return walk(cycle, start_on, billable_to(cycle, mode, end_on, as_of))
 
 
-def billable_to(cycle: Cycle, mode: Mode, end_on: date | None, as_of: date) -> date:
-    """The day up to which a line may be billed on a day, itself not billed."""
+def billable_to(
+    cycle: Cycle, mode: Mode, end_on: date | None, as_of: date, long: LongStubs = SHORT_STUBS
+) -> date:
+    """The day up to which a line may be billed on a day, itself not billed. A period that a long
+    stub is joined with is billed in arrears when both are over, in advance before both begin.
+
+    >>> months, long = Cycle(date(2026, 1, 1), MONTHLY), LongStubs(None, date(2026, 3, 15))
+    >>> for mode in Mode:
+    ...     print(mode, billable_to(months, mode, None, date(2026, 2, 1), long),
+    ...           billable_to(months, mode, None, date(2026, 3, 1), long))
+    advance 2026-03-15 2026-03-15
+    arrears 2026-02-01 2026-02-01
+    """
     if end_on is not None and end_on <= as_of:
         return end_on
     n = number(cycle, as_of)
     if mode is Mode.ARREARS:
-        return boundary(cycle, n)
-    reached = boundary(cycle, n + 1)
-    return reached if end_on is None else min(reached, end_on)
+        return boundary(cycle, before_stub(cycle, n, long))
+    reached = boundary(cycle, after_stub(cycle, n + 1, long))
+    ends = [on for on in (end_on, long.to_on) if on is not None and on > as_of]
+    return min([reached, *ends])
 
 
 def period_due(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from leasing.billing import charges
 from leasing.billing import rules as billing
-from leasing.billing.model import Sum
+from leasing.billing.model import Sum, Until
 from leasing.contracts import lines, rules, service, stays
 from leasing.contracts import store as contracts
 from leasing.contracts.model import Contract, Line, NoSuchContract, Terms
@@ -14,7 +14,7 @@ from leasing.db.pool import Connection
 from leasing.kit.errors import Conflict
 from leasing.receivables import deposits
 from schemas.billing import Component
-from schemas.contracts import NoBuyOut, NoEarlyEnd
+from schemas.contracts import NoBuyOut, NoEarlyEnd, ReturnDay
 from schemas.quotes import SettledAlternative, SettledComponent, SettlementView
 
 
@@ -35,14 +35,19 @@ async def preview(tx: Connection, contract_id: UUID, on: date) -> SettlementView
     terms = await service.terms_on(tx, contract_id, on)
     rules.refuse_before_minimum(terms, on, contract.starts_on)
     found = await lines.read_open(tx, contract_id, on)
-    owed = await not_billed(tx, contract_id, [line.id for line in found], on)
+    ids = [line.id for line in found]
+    owed = await not_billed(tx, contract_id, ids, on, billing.until_day(on))
+    # Bought packs do not go back.
+    owed_back = owed
+    if terms.return_day is ReturnDay.BILLED:
+        owed_back = await not_billed(tx, contract_id, ids, on, billing.until_returned(on))
     return SettlementView(
         contract_id=contract_id,
         on=on,
         currency=contract.currency,
         vat_percent=terms.vat_percent,
         lines=len(found),
-        given_back=given_back(owed, contract, terms, found, on),
+        given_back=given_back(owed_back, contract, terms, found, on),
         bought=await bought(tx, owed, terms, found, on),
         deposit_amount=terms.deposit_amount,
         deposit_held_amount=await deposits.held_of(tx, contract_id),
@@ -50,7 +55,7 @@ async def preview(tx: Connection, contract_id: UUID, on: date) -> SettlementView
 
 
 async def not_billed(
-    tx: Connection, contract_id: UUID, line_ids: list[UUID], on: date
+    tx: Connection, contract_id: UUID, line_ids: list[UUID], on: date, until: Until
 ) -> list[Sum]:
     """Rent and fees up to a day that are on no invoice yet."""
     billed_to = await charges.billed_to(tx, line_ids)
@@ -58,7 +63,7 @@ async def not_billed(
         raise BilledBeyond(f"rent was billed to {billed_to}", billed_to=billed_to)
     sums = []
     for line in await charges.billable(tx, await charges.of_lines(tx, line_ids), on):
-        settled = billing.settle(line, billing.until_day(on))
+        settled = billing.settle(line, until)
         taken_back = [one.owed for one in settled.taken_back]
         for sign, found in ((1, settled.owed), (-1, taken_back)):
             sums += [

@@ -288,7 +288,7 @@ async def settle_lines(
     looks = await charges.of_lines(tx, line_ids)
     try:
         return [
-            (line, billing.settle(line, billing.until_day(on)))
+            (line, billing.settle(line, billing.until_returned(on)))
             for line in await charges.billable(tx, looks, on)
         ]
     except MissingFact as error:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -71,7 +72,13 @@ def test_a_month_is_looked_at_stopped_given_up_approved_and_billed_once(billing:
     assert "of its invoices are final" in refused.output
 
 
-def test_without_a_terminal_lines_are_plain_and_tell_the_stages(billing: Run) -> None:
+def test_without_a_terminal_lines_are_plain_and_tell_the_stages(
+    billing: Run, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "preview.html"
+    written = billing("--dry-run", "--page", str(sheet))
+    assert written.exit_code == 0, written.output
+    assert "<svg" in sheet.read_text("utf-8")
     told = billing()
     assert told.exit_code == 0, told.output
     assert "\x1b[" not in told.output

@@ -84,6 +84,7 @@ async def before_and_after_a_run(staff: Voice, customer: Voice, lessee_id: str) 
     """Nothing is kept of a preview; a credit note is, and mirrors its invoice."""
     coming = {"as_of": "2027-01-01", "buyer_id": lessee_id}
     await staff.post("what the next bill comes to, and why", "/v1/billing-previews", coming)
+    await staff.post("the same as a page", "/v1/billing-previews/page", coming)
     path = f"/v1/parties/{lessee_id}/bill-previews"
     await customer.post("a customer looks at its own", path, {"as_of": "2027-01-01"})
     runs = await staff.get("runs that had something to do", "/v1/billing-runs", limit=1)
