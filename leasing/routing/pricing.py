@@ -63,6 +63,11 @@ class Pricer(Protocol):
         none only when there is none."""
         ...
 
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        """For each row one that asks the same and lies in the same cell of so many 0.00001
+        degrees; itself where nothing is known of places."""
+        ...
+
 
 def pricer(instance: Instance) -> Pricer:
     return TablePricer(instance) if isinstance(instance, Table) else NetworkPricer(instance)
@@ -114,6 +119,9 @@ class TablePricer:
             found.append(Pairs(some[line], column, value[line, column]))
         return joined(found)
 
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        return rows
+
 
 def vectors(places: Places) -> Floats:
     """Points on the unit sphere, one row each."""
@@ -135,7 +143,7 @@ class NetworkPricer:
         self.points = vectors(network.at)
         self.groups, self.group = groups(network)
         self.offers = np.stack([offers(network, g) for g in self.groups])
-        self.cells = cells(network.at)
+        self.cells = cells(network.at, CELL)
         # Freight of a kilogram over 100 m of a straight line, millionths of 0.0001 CNY.
         self.rate = network.freight * network.circuity_percent
         self.per_km = [float(self.rate[hazard]) / 1e5 for _, hazard, _, _ in self.groups]
@@ -146,6 +154,12 @@ class NetworkPricer:
         freight = (self.rate[self.network.hazard[rows]] * hundreds + 500_000) // 1_000_000
         offer = self.offers[self.group[rows], columns]
         return np.where(offer > FORBIDDEN, offer - freight, FORBIDDEN)
+
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        keys = np.stack([cells(self.network.at, cell)[rows], self.group[rows]], axis=1)
+        _, first, one = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        found: Ints = rows[first][one.reshape(-1)]
+        return found
 
     def base(self, group: int, prices: Ints) -> tuple[Ints, Floats]:
         """The outlets permitted to a group, and offer − price of each."""
@@ -237,9 +251,9 @@ def by_key(keys: Ints) -> list[Ints]:
     return np.split(order, cuts) if len(keys) else []
 
 
-def cells(places: Places) -> Ints:
-    east = np.floor_divide(places.longitude, CELL)
-    north = np.floor_divide(places.latitude, CELL)
+def cells(places: Places, side: int) -> Ints:
+    east = np.floor_divide(places.longitude, side)
+    north = np.floor_divide(places.latitude, side)
     return east * (1 << 20) + north
 
 
