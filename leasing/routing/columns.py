@@ -32,6 +32,8 @@ worth it when more than this share of the classes are left:"""
 WORTH_MERGING = 0.5
 SETTLED = 20
 """Learning is over when at most one class in so many has a better arc."""
+ROUGH = 4
+"""The same for a plan that is to be quick."""
 
 
 class NotSettled(RuntimeError):
@@ -76,16 +78,29 @@ class Part:
 def solve(instance: Instance, prices: Ints | None = None, within: Pricer | None = None) -> Relaxed:
     """Certified over all pairs. `prices`, say of last night, replace what merged classes teach."""
     ask = within or pricer(instance)
+    whole = everything(instance)
+    if prices is not None:
+        return from_prices(ask, whole, prices, len(instance.classes.packs), 0)
+    prices, arcs = learnt(ask, whole, len(instance.classes.packs))
+    return generate(ask, whole, prices, arcs, len(instance.classes.packs), 0)
+
+
+def roughly(instance: Instance, prices: Ints, ask: Pricer) -> Relaxed:
+    """Nearly the best flow, and quick: a few classes may have a better arc, so nothing is proven."""
+    whole = everything(instance)
+    short = len(whole.rows) // ROUGH
+    return from_prices(ask, whole, prices, len(instance.classes.packs), short)
+
+
+def everything(instance: Instance) -> Part:
     supply = instance.classes.supply_kg
-    free = instance.free_kg
     rows = np.flatnonzero(supply > 0)
-    whole = Part(rows, supply[rows], free, instance.hold)
-    if prices is None:
-        prices, arcs = learnt(ask, whole, len(supply))
-    else:
-        prices = start_prices(prices, free)
-        arcs = ask.good(prices, rows, START)
-    return generate(ask, whole, prices, arcs, len(supply), 0)
+    return Part(rows, supply[rows], instance.free_kg, instance.hold)
+
+
+def from_prices(ask: Pricer, whole: Part, prices: Ints, classes: int, short: int) -> Relaxed:
+    prices = start_prices(prices, whole.free)
+    return generate(ask, whole, prices, ask.good(prices, whole.rows, START), classes, short)
 
 
 def learnt(ask: Pricer, whole: Part, classes: int) -> tuple[Ints, Pairs]:

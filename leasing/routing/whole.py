@@ -110,12 +110,15 @@ def rounded(instance: Instance, relaxed: Relaxed, choices: Pairs, ask: Pricer) -
         if kg >= mass[i]:
             bench.put(i, j, kg // mass[i])
             left[i] -= kg // mass[i]
+    room = np.array(bench.free, dtype=np.int64)
     for i in sorted((i for i, n in enumerate(left) if n), key=lambda i: (-mass[i], i)):
         for _ in range(left[i]):
             to = first_with_room(bench, i)
             if to == HELD:
-                to = anywhere(bench, ask, i, relaxed.prices)
+                to = anywhere(bench, ask, i, relaxed.prices, room)
             bench.put(i, to, 1)
+            if to != HELD:
+                room[to] = bench.free[to]
     return bench
 
 
@@ -130,9 +133,9 @@ def first_with_room(bench: Bench, i: int) -> int:
     return HELD
 
 
-def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints) -> int:
+def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints, room: Ints) -> int:
     """The best outlet of all that has room for a pack, when none of its choices has."""
-    outlets = np.flatnonzero(np.array(bench.free) >= bench.mass[i])
+    outlets = np.flatnonzero(room >= bench.mass[i])
     value = ask.values(np.full(len(outlets), i), outlets)
     better = value > bench.hold
     if not better.any():
