@@ -86,7 +86,7 @@ def solve(instance: Instance, prices: Ints | None = None, within: Pricer | None 
 
 
 def roughly(instance: Instance, prices: Ints, ask: Pricer) -> Relaxed:
-    """Nearly the best flow, and quick: a few classes may have a better arc, so nothing is proven."""
+    """Nearly the best flow, and quick: some classes may have a better arc, so nothing is proven."""
     whole = everything(instance)
     short = len(whole.rows) // ROUGH
     return from_prices(ask, whole, prices, len(instance.classes.packs), short)
