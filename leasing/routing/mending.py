@@ -24,7 +24,7 @@ OPEN_KG = 2_400
 """Of an outlet's room so much is packed anew; below it lies what is worth most for a kilogram."""
 OPEN_PACKS = 100
 """Packs thought of for it."""
-LEAST = 30000
+LEAST = 30_000
 """Of 0.0001 CNY: an outlet that lacks no more is left as it is."""
 
 
