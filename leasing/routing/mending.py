@@ -146,7 +146,7 @@ def repack(bench: Bench, j: int, seekers: list[tuple[int, int]], unit: int) -> N
     for i, value in seekers:
         for k in bench.places[i]:
             now = bench.hold if k == HELD else bench.value[i, k]
-            if value > now and k != j:
+            if value > now:
                 wanted.append((value - now, i, k))
     room = bench.free[j] + sum(n * bench.mass[i] for (i, _), n in there.items())
     chosen = packed(bench, wanted, room, unit)

@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,11 +138,16 @@ def test_the_best_set_is_the_best_of_all_sets(packs: list[tuple[int, int]], room
     assert sum(packs[place][0] * packs[place][1] for place in places) == best
 
 
-@pytest.mark.parametrize("room", [20, 5_000])
-def test_what_surely_fits_is_not_thought_about(room: int):
-    """Few packs are open at the margin; all that fit below it are taken as they are."""
-    one = bench([10, 10], [0, 0], {(0, 0): 9, (1, 0): 5}, {(0, HELD): 400, (1, HELD): 400})
-    chosen = mending.packed(one, [(9, 0, HELD), (5, 1, HELD)], room, 10)
-    most = min(400, room // 10)
-    assert chosen[0, HELD] == most
-    assert sum(chosen.values()) <= room // 10
+def test_an_outlet_is_left_as_it_was_when_what_drops_out_finds_no_room_together():
+    # The two that would give way both count on the room for one in outlet 1.
+    value = {(0, 0): 50_000, (0, 1): 45_000, (1, 0): 30_000, (1, 2): 20_000}
+    one = bench([5, 10], [10, 5, 10], value, {(0, 0): 2, (1, 2): 1})
+    mending.refill(one, ints(40_000, 0, 0))
+    assert one.counts == {(0, 0): 2, (1, 2): 1}
+
+
+def test_a_large_outlet_is_filled_to_the_last_kilogram():
+    # 38 packs of 70 kg leave 30 kg; 37 and two of 50 kg leave none.
+    one = bench([70, 50], [2_690], {}, {(0, HELD): 38, (1, HELD): 20})
+    wanted = [(1_000, 0, HELD), (999, 1, HELD)]
+    assert mending.packed(one, wanted, 2_690, 10) == {(0, HELD): 37, (1, HELD): 2}
