@@ -141,7 +141,7 @@ def test_the_best_set_is_the_best_of_all_sets(packs: list[tuple[int, int]], room
 def test_an_outlet_is_left_as_it_was_when_what_drops_out_finds_no_room_together():
     # The two that would give way both count on the room for one in outlet 1.
     value = {(0, 0): 50_000, (0, 1): 45_000, (1, 0): 30_000, (1, 2): 20_000}
-    one = bench([5, 10], [10, 5, 10], value, {(0, 0): 2, (1, 2): 1})
+    one = bench([5, 20], [20, 5, 20], value, {(0, 0): 2, (1, 2): 1})
     mending.refill(one, ints(40_000, 0, 0))
     assert one.counts == {(0, 0): 2, (1, 2): 1}
 
