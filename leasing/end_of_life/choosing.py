@@ -23,6 +23,8 @@ from schemas.end_of_life import (
     RouteOptionView,
 )
 
+FULL = {Against.SPACE, Against.STOCK_LIMIT_5T}
+"""Speaks against an outlet only until room is given back."""
 SHOWN = 5
 """Nearer outlets told one by one."""
 
@@ -30,7 +32,7 @@ AGAINST: dict[Against, tuple[str, str]] = {
     Against.QUAL_NONE: ("never held the evidence that is needed", "从未具备所需资质"),
     Against.QUAL_EXPIRED: ("its evidence has run out by the hand-over", "资质在交付日前已到期"),
     Against.QUAL_SUSPENDED: ("its evidence was withdrawn", "资质已被撤销"),
-    Against.STOCK_LIMIT_5T: ("its store may hold no more", "超出暂存限额"),
+    Against.STOCK_LIMIT_5T: ("its store would hold more than 5 t", "超出 5 吨暂存限额"),
     Against.STORE_DAYS: ("what it holds stays too long", "超出暂存期限"),
     Against.PROVINCE_RULE: (
         "waste batteries may not leave the province",
@@ -51,7 +53,13 @@ AGAINST: dict[Against, tuple[str, str]] = {
 }
 """Every code in English and Chinese."""
 
-SHUT = (Against.CLOSED, Against.QUAL_NONE, Against.QUAL_EXPIRED, Against.QUAL_SUSPENDED)
+SHUT = (
+    Against.CLOSED,
+    Against.QUAL_NONE,
+    Against.QUAL_EXPIRED,
+    Against.QUAL_SUSPENDED,
+    Against.STORE_DAYS,
+)
 """Why an outlet takes nothing at all."""
 
 
@@ -107,8 +115,15 @@ def masks(day: Day, asked: Question, some: Ints | slice = ALL) -> dict[Against, 
     found[Against.NO_OFFER] = takes & (day.atlas.best_offer(asked)[1][some] == FORBIDDEN)
     found[Against.HAZARD] = known.takes_hazards[some] >> base & 1 == 0
     found[Against.SINGLE_LOAD] = one.single_load_kg[some] < asked.mass_kg
-    found[Against.SPACE] = one.free_kg[some] < asked.mass_kg
+    found |= without_room(day, asked.mass_kg, some)
     return found
+
+
+def without_room(day: Day, mass_kg: int, some: Ints | slice = ALL) -> dict[Against, Flags]:
+    """Outlets that are too full: those that reach the 5 t of the law, and others."""
+    full = day.network.free_kg[some] < mass_kg
+    by_law = day.known.five_tonnes[some]
+    return {Against.STOCK_LIMIT_5T: full & by_law, Against.SPACE: full & ~by_law}
 
 
 def against(day: Day, asked: Question, outlet: int) -> list[Against]:
@@ -252,7 +267,7 @@ def judge_lot(day: Day, asked: list[Question]) -> LotJudged:
         value += reduced * question.mass_kg
         for code, mask in masks(day, question).items():
             found[code] = found[code] | mask if code in found else mask
-    found[Against.SPACE] = day.network.free_kg < mass
+    found |= without_room(day, mass)
     refused = np.logical_or.reduce(list(found.values()))
     value = np.where(refused, NOWHERE, value)
     # Of equal ones the first, as for one pack.

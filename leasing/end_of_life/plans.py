@@ -368,7 +368,7 @@ async def apply(
 
 def allowed(day: Day, load: Load, outlet: int) -> bool:
     """Whether an outlet may take a pack; its room is looked at under the lock."""
-    return set(choosing.against(day, day.question_of(load), outlet)) <= {Against.SPACE}
+    return set(choosing.against(day, day.question_of(load), outlet)) <= choosing.FULL
 
 
 async def compare(tx: Connection, plan_id: UUID, other_id: UUID) -> PlanComparisonView:

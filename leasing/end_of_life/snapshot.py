@@ -34,6 +34,7 @@ from leasing.routing.model import (
     FORBIDDEN,
     PRICE_OF_NO_ROOM,
     Against,
+    Flags,
     Ints,
     Network,
     Packs,
@@ -135,6 +136,10 @@ class Known:
     free_kg: Ints
     closed_from: list[date | None]
     """The first day on which an outlet takes nothing more."""
+    five_tonnes: Flags
+    """Collecting outlets whose limit is the 5 t of the law, and not less of their own."""
+    overdue_from: dict[int, date]
+    """By outlet, the first day on which something has lain there beyond its days of storage."""
     papers: dict[UUID, list[Paper]]
     offers: list[Offer]
     terms: list[Terms]
@@ -264,7 +269,6 @@ def network(day: Day) -> Network:
     known, terms = day.known, day.terms
     nothing = np.zeros(0, dtype=np.int64)
     unfit = [min(day.missing[one].values(), default=0) for one in known.recycler_ids]
-    shut = np.array([one is not None and one <= day.day for one in known.closed_from], dtype=bool)
     hazards = known.takes_hazards.copy()
     for number, province in enumerate(day.ruled):
         inside = np.where(known.provinces == province, known.takes_hazards, 0)
@@ -279,7 +283,7 @@ def network(day: Day) -> Network:
         dispositions=nothing,
         outlets=known.at,
         free_kg=known.free_kg,
-        closed=np.where(shut, Against.CLOSED, whole(unfit)[known.recycler]) if unfit else nothing,
+        closed=closed(day, unfit) if unfit else nothing,
         takes_chemistries=known.takes_chemistries,
         takes_hazards=hazards,
         single_load_kg=np.array(load, dtype=np.int64),
@@ -289,6 +293,18 @@ def network(day: Day) -> Network:
         circuity_percent=terms.circuity_percent,
         hold=NEVER_HELD,
     )
+
+
+def closed(day: Day, unfit: list[int]) -> Ints:
+    """Why each outlet takes nothing at all on the day, 0 when it does; `unfit` is by recycler."""
+    known = day.known
+    found = whole(unfit)[known.recycler]
+    overdue = [place for place, since in known.overdue_from.items() if since <= day.day]
+    late = np.zeros(len(found), dtype=np.bool_)
+    late[overdue] = True
+    found = np.where((found == 0) & late, Against.STORE_DAYS, found)
+    shut = np.array([one is not None and one <= day.day for one in known.closed_from], dtype=bool)
+    return np.where(shut, Against.CLOSED, found)
 
 
 def offers(day: Day) -> Ints:
@@ -316,9 +332,19 @@ SELECT id, code, kind, adcode, longitude, latitude, recycler_id,
        array_to_string(chemistries, '') AS chemistries,
        array_to_string(hazards, ' ') AS hazards,
        store_limit_kg - stock_kg - reserved_kg - in_transit_kg AS free_kg,
-       closed_from
+       closed_from, kind = 'collecting' AND store_limit_kg = 5000 AS has_five_tonnes
   FROM outlet
  ORDER BY code
+"""
+
+# The day of arrival is the first of its days of storage.
+OVERDUE = """
+SELECT outlet.id, min(routing.handed_over_on) + outlet.store_days AS overdue_from
+  FROM outlet
+  JOIN routing ON routing.outlet_id = outlet.id
+ WHERE outlet.store_days IS NOT NULL
+   AND routing.state = 'handed_over'
+ GROUP BY outlet.id
 """
 
 PAPERS = """
@@ -387,6 +413,8 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
         takes_hazards=whole(hazard_bits(row["kind"], row["hazards"]) for row in rows),
         free_kg=whole(max(0, row["free_kg"]) for row in rows),
         closed_from=[row["closed_from"] for row in rows],
+        five_tonnes=np.array([row["has_five_tonnes"] for row in rows], dtype=np.bool_),
+        overdue_from={},
         papers=papers,
         offers=[msgspec.convert(dict(row), Offer) for row in await tx.fetch(OFFERS)],
         terms=[entered(row) for row in await tx.fetch(TERMS)],
@@ -394,6 +422,8 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
         prices={},
         priced_by=None,
     )
+    overdue = {found.place[row["id"]]: row["overdue_from"] for row in await tx.fetch(OVERDUE)}
+    found.overdue_from = dict(sorted(overdue.items()))
     since = (prices_before or today) - PRICES_LAST
     plan = await tx.fetchrow(PRICES, since, prices_before)
     if plan is not None:
@@ -466,7 +496,7 @@ def version(known: Known) -> str:
             known.codes,
             known.adcodes,
             known.kinds,
-            known.closed_from,
+            [*known.closed_from, *known.overdue_from.items()],
             [known.papers.get(recycler_id, []) for recycler_id in known.recycler_ids],
             [
                 (

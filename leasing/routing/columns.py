@@ -3,7 +3,7 @@
 Equal packs are one class. A flow over few arcs gives prices of space; by these prices all pairs
 are looked at, and arcs that would be better are added, twice as many for a class each time it was
 short. When no pair is better, the flow is best of all, and the prices prove it (`certificate`).
-Prices to begin with are learnt on samples of the classes with their share of the room.
+Prices to begin with are learnt on classes merged by place.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,24 @@ from leasing.routing.pricing import Pairs, Pricer, joined, pricer, top
 
 START = 10
 """Arcs of a class to begin with, good by value − price."""
+NEAR = 400
+"""And all others so little below the best, 0.0001 CNY/kg: at prices that are about right they are
+those that a flow needs, and with too few of them prices jump. At most so many for a class:"""
+MOST_NEAR = 80
 FIRST_ADDED = 6
 MOST_ADDED = 96
 MAX_ROUNDS = 60
 FORGETTING_ROUNDS = 6
 """So long arcs that are of no use are left out again, and a class keeps at most:"""
 KEPT = 24
-SAMPLES = (64, 16, 4)
-"""One class in so many is in a sample; smaller samples than this are not worth it:"""
-LEAST_SAMPLE = 200
-LEARNING_ROUNDS = 3
+MERGED = (100_000, 30_000)
+"""Sides of the cells in which alike classes are one while prices are learnt, 0.00001 degrees; not
+worth it when more than this share of the classes are left:"""
+WORTH_MERGING = 0.5
+SETTLED = 20
+"""Learning is over when at most one class in so many has a better arc."""
+ROUGH = 4
+"""The same for a plan that is to be quick."""
 
 
 class NotSettled(RuntimeError):
@@ -68,49 +76,80 @@ class Part:
 
 
 def solve(instance: Instance, prices: Ints | None = None, within: Pricer | None = None) -> Relaxed:
-    """Certified over all pairs. `prices`, say of last night, replace what samples teach."""
+    """Certified over all pairs. `prices`, say of last night, replace what merged classes teach."""
     ask = within or pricer(instance)
+    whole = everything(instance)
+    if prices is not None:
+        return from_prices(ask, whole, prices, len(instance.classes.packs), 0)
+    prices, arcs = learnt(ask, whole, len(instance.classes.packs))
+    return generate(ask, whole, prices, arcs, len(instance.classes.packs), 0)
+
+
+def roughly(instance: Instance, prices: Ints, ask: Pricer) -> Relaxed:
+    """Nearly the best flow, and quick: some classes may have a better arc, so nothing is proven."""
+    whole = everything(instance)
+    short = len(whole.rows) // ROUGH
+    return from_prices(ask, whole, prices, len(instance.classes.packs), short)
+
+
+def everything(instance: Instance) -> Part:
     supply = instance.classes.supply_kg
-    free = instance.free_kg
     rows = np.flatnonzero(supply > 0)
-    if prices is None:
-        prices = learnt(ask, rows, supply, free, instance.hold)
-    whole = Part(rows, supply[rows], free, instance.hold)
-    return generate(ask, whole, start_prices(prices, free), len(supply), MAX_ROUNDS)
+    return Part(rows, supply[rows], instance.free_kg, instance.hold)
 
 
-def learnt(ask: Pricer, rows: Ints, supply: Ints, free: Ints, hold: int) -> Ints:
-    """Prices of space from nested samples."""
-    prices = np.zeros(len(free), dtype=np.int64)
-    order = scattered(rows)
-    for share in SAMPLES:
-        some = np.sort(order[: len(order) // share])
-        if len(some) >= LEAST_SAMPLE:
-            room = free * int(supply[some].sum()) // int(supply[rows].sum())
-            part = Part(some, supply[some], room, hold)
-            at = start_prices(prices, room)
-            prices = generate(ask, part, at, len(supply), LEARNING_ROUNDS).prices
-            prices = np.where(room == 0, 0, prices)
-    return prices
+def from_prices(ask: Pricer, whole: Part, prices: Ints, classes: int, short: int) -> Relaxed:
+    prices = start_prices(prices, whole.free)
+    return generate(ask, whole, prices, ask.good(prices, whole.rows, START), classes, short)
+
+
+def learnt(ask: Pricer, whole: Part, classes: int) -> tuple[Ints, Pairs]:
+    """Prices of space when neighbours that ask the same are one class, ever nearer ones; and arcs
+    of each class that are good at these prices."""
+    prices = start_prices(np.zeros_like(whole.free), whole.free)
+    known: Relaxed | None = None
+    by = whole.rows
+    for cell in MERGED:
+        one = ask.alike(whole.rows, cell)
+        some = np.unique(one)
+        if len(some) > len(whole.rows) * WORTH_MERGING:
+            break
+        supply = np.bincount(np.searchsorted(some, one), whole.supply).astype(np.int64)
+        part = Part(some, supply, whole.free, whole.hold)
+        arcs = begun(ask, known, part.rows, by[np.searchsorted(whole.rows, some)], prices)
+        known = generate(ask, part, prices, arcs, classes, len(some) // SETTLED)
+        prices, by = known.prices, one
+    return prices, begun(ask, known, whole.rows, by, prices)
+
+
+def begun(ask: Pricer, known: Relaxed | None, rows: Ints, by: Ints, prices: Ints) -> Pairs:
+    """Arcs of each class to begin with: the best of the class `by` that it was merged with."""
+    if known is None:
+        return ask.good(prices, rows, START)
+    best = top(known.arcs, known.arcs.value - prices[known.arcs.column], START)
+    first, last = (np.searchsorted(best.row, by, side) for side in ("left", "right"))
+    many = last - first
+    place = np.arange(many.sum()) + np.repeat(first - (np.cumsum(many) - many), many)
+    row, column = np.repeat(rows, many), best.column[place]
+    return Pairs(row, column, ask.values(row, column))
 
 
 def start_prices(prices: Ints, free: Ints) -> Ints:
     return np.where(free > 0, np.minimum(prices, PRICE_OF_NO_ROOM - 1), PRICE_OF_NO_ROOM)
 
 
-def scattered(rows: Ints) -> Ints:
-    """The same mixed order on every machine (Fibonacci hashing)."""
-    return rows[np.argsort(rows * 2_654_435_769 % (1 << 32), kind="stable")]
-
-
-def generate(ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int) -> Relaxed:
-    arcs = ask.good(prices, part.rows, START)
+def generate(
+    ask: Pricer, part: Part, prices: Ints, arcs: Pairs, classes: int, short: int
+) -> Relaxed:
+    """The best flow from these prices and arcs on; when at most `short` classes have a better arc,
+    that is enough."""
+    arcs = joined([arcs, near(ask, part, prices, arcs, classes)])
     adding = np.full(classes, FIRST_ADDED)
-    for turn in range(1, rounds + 1):
+    for turn in range(1, MAX_ROUNDS + 1):
         kg, held, prices = send(part, arcs)
         gain = gains(part, arcs, prices, classes)
         more = missing(ask, part.rows, prices, gain, adding)
-        if not len(more.row) or (turn == rounds and rounds < MAX_ROUNDS):
+        if len(np.unique(more.row)) <= short:
             value = int((kg * arcs.value).sum()) + int(held.sum()) * part.hold
             held_kg = np.zeros(classes, dtype=np.int64)
             held_kg[part.rows] = held
@@ -118,7 +157,16 @@ def generate(ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int) -
         if turn <= FORGETTING_ROUNDS:
             arcs = useful(arcs, kg, gain, prices)
         arcs = joined([arcs, more])
-    raise NotSettled(f"no end after {rounds} rounds")
+    raise NotSettled(f"no end after {MAX_ROUNDS} rounds")
+
+
+def near(ask: Pricer, part: Part, prices: Ints, arcs: Pairs, classes: int) -> Pairs:
+    """Arcs that are nearly as good as the best of these, and not among them."""
+    gain = gains(part, arcs, prices, classes)[part.rows]
+    some = ask.better(prices, part.rows, MOST_NEAR, gain - NEAR)
+    pair = some.row * len(prices) + some.column
+    new = ~np.isin(pair, arcs.row * len(prices) + arcs.column)
+    return Pairs(some.row[new], some.column[new], some.value[new])
 
 
 def useful(arcs: Pairs, kg: Ints, gain: Ints, prices: Ints) -> Pairs:

@@ -7,9 +7,10 @@ road, tells most that they are too far; what remains is computed as `model` says
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leasing.regions.model import EARTH_RADIUS_KM
 from leasing.routing.model import (
@@ -23,6 +24,9 @@ from leasing.routing.model import (
     Places,
     Table,
 )
+
+Floats32: TypeAlias = NDArray[np.float32]
+"""Half the memory, for what is estimated."""
 
 CELL = 100_000
 """Side of a cell of the grid, 0.00001 degrees."""
@@ -61,6 +65,11 @@ class Pricer(Protocol):
     def better(self, prices: Ints, rows: Ints, keep: int, above: Ints) -> Pairs:
         """For each row permitted outlets with a value − price above the row's: `keep` at most, and
         none only when there is none."""
+        ...
+
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        """For each row one that asks the same and lies in the same cell of so many 0.00001
+        degrees; itself where nothing is known of places."""
         ...
 
 
@@ -114,6 +123,9 @@ class TablePricer:
             found.append(Pairs(some[line], column, value[line, column]))
         return joined(found)
 
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        return rows
+
 
 def vectors(places: Places) -> Floats:
     """Points on the unit sphere, one row each."""
@@ -121,6 +133,16 @@ def vectors(places: Places) -> Floats:
     latitude = np.radians(places.latitude / 1e5)
     flat = np.cos(latitude)
     return np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=-1)
+
+
+def chords(points: Floats32, outlets: Floats32) -> Floats32:
+    """Lengths of all chords from points to outlets, a little too short and never too long: the
+    square of one is off by less than 0.000001, for which it is lowered by so much."""
+    found: Floats32 = points @ outlets.T
+    found *= -2
+    found += np.float32(2 - 1e-6)
+    np.maximum(found, 0, out=found)
+    return np.sqrt(found, out=found)
 
 
 def arc_km(chord: Floats) -> Floats:
@@ -133,9 +155,11 @@ class NetworkPricer:
         self.network = network
         self.outlets = vectors(network.outlets)
         self.points = vectors(network.at)
+        self.outlets32 = self.outlets.astype(np.float32)
+        self.points32 = self.points.astype(np.float32)
         self.groups, self.group = groups(network)
         self.offers = np.stack([offers(network, g) for g in self.groups])
-        self.cells = cells(network.at)
+        self.cells = cells(network.at, CELL)
         # Freight of a kilogram over 100 m of a straight line, millionths of 0.0001 CNY.
         self.rate = network.freight * network.circuity_percent
         self.per_km = [float(self.rate[hazard]) / 1e5 for _, hazard, _, _ in self.groups]
@@ -146,6 +170,12 @@ class NetworkPricer:
         freight = (self.rate[self.network.hazard[rows]] * hundreds + 500_000) // 1_000_000
         offer = self.offers[self.group[rows], columns]
         return np.where(offer > FORBIDDEN, offer - freight, FORBIDDEN)
+
+    def alike(self, rows: Ints, cell: int) -> Ints:
+        keys = np.stack([cells(self.network.at, cell)[rows], self.group[rows]], axis=1)
+        _, first, one = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        found: Ints = rows[first][one.reshape(-1)]
+        return found
 
     def base(self, group: int, prices: Ints) -> tuple[Ints, Floats]:
         """The outlets permitted to a group, and offer − price of each."""
@@ -161,14 +191,16 @@ class NetworkPricer:
             tried = min(TRIED * keep, len(there))
             if not tried:
                 continue
-            outlets = self.outlets[there]
-            for some in by_key(self.cells[rows[members]]):
-                inside = rows[members[some]]
-                apart = outlets - self.points[inside].mean(axis=0)
-                chord = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-                score = base - self.per_km[group] * EARTH_RADIUS_KM * chord
-                near = there[np.argpartition(score, -tried)[-tried:]]
-                row, column = np.repeat(inside, len(near)), np.tile(near, len(inside))
+            inside = [rows[members[some]] for some in by_key(self.cells[rows[members]])]
+            for first in range(0, len(inside), ROWS):
+                some = inside[first : first + ROWS]
+                middle = np.stack([self.points[each].mean(axis=0) for each in some])
+                score = base - self.per_km[group] * EARTH_RADIUS_KM * chords(
+                    middle.astype(np.float32), self.outlets32[there]
+                )
+                near = there[np.argpartition(score, -tried, axis=1)[:, -tried:]]
+                row = np.repeat(np.concatenate(some), tried)
+                column = np.repeat(near, [len(each) for each in some], axis=0).ravel()
                 pairs = Pairs(row, column, self.values(row, column))
                 found.append(top(pairs, pairs.value - prices[column], keep))
         return joined(found)
@@ -189,26 +221,22 @@ class NetworkPricer:
                 found.append(self.exact(prices, there, upper, rows[some], floors, keep))
         return joined(found)
 
-    def at_most(self, group: int, there: Ints, base: Floats, rows: Ints, above: Ints) -> Floats:
+    def at_most(self, group: int, there: Ints, base: Floats, rows: Ints, above: Ints) -> Floats32:
         """What value − price − above is at most, of classes × the best outlets: the others have
         none above 0."""
-        # Rounding may add half of 0.0001 CNY/kg, and the freight of 50 m. The chord is off by
-        # 0.2 m at most, which 10 m more make up for.
+        # Rounding may add half of 0.0001 CNY/kg, and the freight of 50 m. Sums of 32 bits are off
+        # by less than 2 while values are below 1,000 CNY/kg.
         per_km = self.per_km[group]
-        floors = above - (1 + 0.06 * per_km)
+        floors = above - (3 + 0.06 * per_km)
         wide = int(np.searchsorted(-base, -floors.min()))
-        chord = self.points[rows] @ self.outlets[there[:wide]].T
-        np.multiply(chord, -2, out=chord)
-        chord += 2
-        np.maximum(chord, 0, out=chord)
-        np.sqrt(chord, out=chord)
-        chord *= -per_km * EARTH_RADIUS_KM
-        chord += base[:wide]
-        chord -= floors[:, None]
-        return chord
+        most = chords(self.points32[rows], self.outlets32[there[:wide]])
+        most *= np.float32(-per_km * EARTH_RADIUS_KM)
+        most += base[:wide].astype(np.float32)
+        most -= floors[:, None].astype(np.float32)
+        return most
 
     def exact(
-        self, prices: Ints, there: Ints, upper: Floats, rows: Ints, above: Ints, keep: int
+        self, prices: Ints, there: Ints, upper: Floats32, rows: Ints, above: Ints, keep: int
     ) -> Pairs:
         """All pairs above, of a class with many those that promise most."""
         hopeful = upper > 0
@@ -237,9 +265,9 @@ def by_key(keys: Ints) -> list[Ints]:
     return np.split(order, cuts) if len(keys) else []
 
 
-def cells(places: Places) -> Ints:
-    east = np.floor_divide(places.longitude, CELL)
-    north = np.floor_divide(places.latitude, CELL)
+def cells(places: Places, side: int) -> Ints:
+    east = np.floor_divide(places.longitude, side)
+    north = np.floor_divide(places.latitude, side)
     return east * (1 << 20) + north
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from leasing.routing import columns, whole
 from leasing.routing.model import FORBIDDEN, Against, Flags, Instance, Ints, Network, Packs, Table
 from leasing.routing.one import some_classes
+from leasing.routing.pricing import pricer
 from leasing.routing.whole import WholePlan
 
 
@@ -28,7 +29,9 @@ def rerouted(
     packs = np.zeros(len(rows), dtype=np.int64)
     np.add.at(packs, back, plan.packs[hit])
     part = narrowed(instance, rows, packs, np.where(gone, 0, room), gone)
-    small = whole.plan(part, columns.solve(part, prices))
+    ask = pricer(part)
+    found = columns.solve(part) if prices is None else columns.roughly(part, prices, ask)
+    small = whole.plan(part, found, ask)
     new = WholePlan(rows[small.row], small.column, small.packs)
     return merged(stays, new), new
 

@@ -1,30 +1,24 @@
-"""Whole packs out of a best flow: rounded along it, then mended.
+"""Whole packs out of a best flow: rounded along it, then mended (`mending`).
 
 What a pack loses against its class's best at the prices of the flow, and dear room that stays
-empty, add up to the distance from the bound; so only packs that lose are mended. A pack moves to a
-better outlet with room, or into one where another pack, sent elsewhere, makes the room.
+empty, add up to the distance from the bound.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from leasing.routing import small
 from leasing.routing.columns import Relaxed
+from leasing.routing.mending import HELD, Bench, mend
 from leasing.routing.model import Instance, Ints, digest, instance_digest
 from leasing.routing.pricing import Pairs, Pricer, joined, pricer, top
 
-HELD = -1
-"""In place of an outlet: the pack stays where it is."""
 MORE_CHOICES = 16
 """Outlets that a class may be rounded to beside those of its arcs."""
 CHOICES = 20
 """Outlets of a class that are thought of at all, the best by value − price."""
-EJECTIONS_INTO = 10
-"""Outlets tried for one pack by sending another away."""
-PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -42,46 +36,13 @@ class WholePlan:
         return digest(instance_digest(instance), self.row, self.column, self.packs)
 
 
-@dataclass
-class Bench:
-    """Where packs are while they are moved about: counts by class and outlet, and room left."""
-
-    mass: list[int]
-    hold: int
-    free: list[int]
-    choices: dict[int, list[tuple[int, int]]]
-    """Outlets of a class with their values, the best by value − price first."""
-    value: dict[tuple[int, int], int]
-    counts: dict[tuple[int, int], int] = field(default_factory=dict)
-    inside: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-
-    def worth(self, i: int, j: int) -> int:
-        return self.hold if j == HELD else self.value[i, j]
-
-    def put(self, i: int, j: int, many: int) -> None:
-        """Add packs of class i to outlet j; take them out when below 0."""
-        left = self.counts.get((i, j), 0) + many
-        if left:
-            self.counts[i, j] = left
-        else:
-            self.counts.pop((i, j), None)
-        if j != HELD:
-            self.free[j] -= many * self.mass[i]
-            (self.inside[j].add if left else self.inside[j].discard)(i)
-
-    def move(self, i: int, j: int, to: int, many: int = 1) -> None:
-        self.put(i, j, -many)
-        self.put(i, to, many)
-
-
 def plan(instance: Instance, relaxed: Relaxed, within: Pricer | None = None) -> WholePlan:
     """A plan of whole packs near the flow's value."""
     ask = within or pricer(instance)
-    gain = gains(instance, relaxed)
     choices = choices_of(ask, relaxed, uneven(instance, relaxed))
     choices = top(choices, choices.value - relaxed.prices[choices.column], CHOICES)
     bench = rounded(instance, relaxed, choices, ask)
-    mend(bench, relaxed.prices, gain)
+    mend(bench, choices, relaxed.prices)
     pairs = pairs_of(bench)
     packs = np.array(
         [
@@ -108,14 +69,6 @@ def lossy(relaxed: Relaxed, instance: Instance, pairs: Pairs, packs: Ints) -> bo
     kg = packs * instance.classes.mass_kg[pairs.row]
     held = int(instance.classes.supply_kg.sum() - kg.sum())
     return int((kg * pairs.value).sum()) + held * instance.hold < relaxed.value
-
-
-def gains(instance: Instance, relaxed: Relaxed) -> list[int]:
-    gain = np.full(len(instance.classes.packs), instance.hold, dtype=np.int64)
-    arcs = relaxed.arcs
-    np.maximum.at(gain, arcs.row, arcs.value - relaxed.prices[arcs.column])
-    result: list[int] = gain.tolist()
-    return result
 
 
 def uneven(instance: Instance, relaxed: Relaxed) -> Ints:
@@ -157,12 +110,15 @@ def rounded(instance: Instance, relaxed: Relaxed, choices: Pairs, ask: Pricer) -
         if kg >= mass[i]:
             bench.put(i, j, kg // mass[i])
             left[i] -= kg // mass[i]
+    room = np.array(bench.free, dtype=np.int64)
     for i in sorted((i for i, n in enumerate(left) if n), key=lambda i: (-mass[i], i)):
         for _ in range(left[i]):
             to = first_with_room(bench, i)
             if to == HELD:
-                to = anywhere(bench, ask, i, relaxed.prices)
+                to = anywhere(bench, ask, i, relaxed.prices, room)
             bench.put(i, to, 1)
+            if to != HELD:
+                room[to] = bench.free[to]
     return bench
 
 
@@ -177,9 +133,9 @@ def first_with_room(bench: Bench, i: int) -> int:
     return HELD
 
 
-def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints) -> int:
+def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints, room: Ints) -> int:
     """The best outlet of all that has room for a pack, when none of its choices has."""
-    outlets = np.flatnonzero(np.array(bench.free) >= bench.mass[i])
+    outlets = np.flatnonzero(room >= bench.mass[i])
     value = ask.values(np.full(len(outlets), i), outlets)
     better = value > bench.hold
     if not better.any():
@@ -190,83 +146,3 @@ def anywhere(bench: Bench, ask: Pricer, i: int, prices: Ints) -> int:
     bench.value[i, to] = int(value[place])
     bench.choices[i].append((to, int(value[place])))
     return to
-
-
-def mend(bench: Bench, prices: Ints, gain: list[int]) -> None:
-    """Move packs that lose most first, until none gets better or enough was tried."""
-    price: list[int] = prices.tolist()
-    for _ in range(PASSES):
-        changed = climb(bench)
-        for i, j in losers(bench, price, gain):
-            while bench.counts.get((i, j), 0) and step(bench, i, j):
-                changed = True
-        if not changed:
-            break
-
-
-def climb(bench: Bench) -> bool:
-    """Packs go where they are worth more and room is left; whether any did."""
-    changed = False
-    for i, j in sorted(bench.counts):
-        now, mass = bench.worth(i, j), bench.mass[i]
-        better = [(-v, to) for to, v in bench.choices[i] if v > now and bench.free[to] >= mass]
-        for _, to in sorted(better):
-            many = min(bench.counts.get((i, j), 0), bench.free[to] // mass)
-            if many:
-                bench.move(i, j, to, many)
-                changed = True
-    return changed
-
-
-def losers(bench: Bench, price: list[int], gain: list[int]) -> list[tuple[int, int]]:
-    """Places of packs below their best, by what a pack loses."""
-    lost = []
-    for i, j in bench.counts:
-        net = bench.hold if j == HELD else bench.value[i, j] - price[j]
-        if net < gain[i]:
-            lost.append(((net - gain[i]) * bench.mass[i], i, j))
-    return [(i, j) for _, i, j in sorted(lost)]
-
-
-def step(bench: Bench, i: int, j: int) -> bool:
-    """The best single change that a pack of class i at outlet j allows; whether there is one."""
-    best: tuple[int, int, int, int] = (0, HELD, HELD, HELD)
-    now, mass = bench.worth(i, j), bench.mass[i]
-    tried = 0
-    for to, value in bench.choices[i]:
-        if to == j:
-            continue
-        if bench.free[to] >= mass:
-            if (value - now) * mass > best[0]:
-                best = ((value - now) * mass, to, HELD, HELD)
-        elif tried < EJECTIONS_INTO:
-            tried += 1
-            for gained, other, away in ejections(bench, i, j, to):
-                if gained + (value - now) * mass > best[0]:
-                    best = (gained + (value - now) * mass, to, other, away)
-    gained, to, other, away = best
-    if gained <= 0:
-        return False
-    bench.put(i, j, -1)
-    if other != HELD:
-        bench.move(other, to, away)
-    bench.put(i, to, 1)
-    return True
-
-
-def ejections(bench: Bench, i: int, j: int, to: int) -> Iterator[tuple[int, int, int]]:
-    """What it brings to send one pack of a class from `to` away so that one of i fits, the class
-    and where it goes: the outlet that i leaves counts as having that much more room."""
-    needed = bench.mass[i] - bench.free[to]
-    for k in sorted(bench.inside[to]):
-        mass = bench.mass[k]
-        if mass < needed or k == i:
-            continue
-        now = bench.value[k, to]
-        away, most = HELD, bench.hold
-        for other, value in bench.choices[k]:
-            if value > most and other != to:
-                room = bench.free[other] + (bench.mass[i] if other == j else 0)
-                if room >= mass:
-                    away, most = other, value
-        yield (most - now) * mass, k, away

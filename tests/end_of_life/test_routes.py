@@ -12,7 +12,7 @@ from bench import waste
 from leasing.db.pool import Database
 from leasing.end_of_life import choosing, snapshot
 from leasing.routing import certificate
-from leasing.routing.model import FORBIDDEN, Against, Packs, Places
+from leasing.routing.model import FORBIDDEN, Packs, Places
 from tests import build
 from tests.api import stories
 from tests.build import Json, World
@@ -148,6 +148,67 @@ def test_why_a_recycler_may_not_take_packs_on_a_day(database):
             # A day earlier two of them still may.
             told = await options(world, pack["id"], "2026-05-31")
             assert {one["code"] for one in told["excluded"]} == {"QUAL_NONE"}
+
+    database(scenario)
+
+
+STORED = "UPDATE outlet SET stock_kg = $2 WHERE id = $1"
+
+
+def test_a_full_store_says_whether_the_five_tonnes_of_the_law_are_reached(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            (pack,) = await stories.condemned_packs(world, 1)
+            firm = await build.recycler(world)
+            at_law = await build.outlet(world, firm["id"])
+            own = await build.outlet(world, firm["id"], store_limit_kg=4_000)
+            large = await build.outlet(
+                world, firm["id"], kind="concentrated", store_limit_kg=30_000
+            )
+            far = await build.outlet(world, firm["id"], latitude=35.2)
+            async with db.transaction() as tx:
+                for outlet_id, stock_kg in ((at_law, 4_955), (own, 3_955), (large, 29_955)):
+                    await tx.execute(STORED, UUID(outlet_id), stock_kg)
+            told = await options(world, pack["id"])
+            assert told["chosen"]["outlet_id"] == far
+            found = {one["code"]: one["outlets"] for one in told["excluded"]}
+            assert found == {"STOCK_LIMIT_5T": 1, "SPACE": 2}
+            async with db.transaction() as tx:
+                await tx.execute(STORED, UUID(at_law), 4_954)
+            kept(world).loaded_at = -1e9
+            told = await options(world, pack["id"])
+            assert told["chosen"]["outlet_id"] == at_law
+            assert {one["code"] for one in told["excluded"]} == {"SPACE"}
+
+    database(scenario)
+
+
+STORED_FOR = "UPDATE outlet SET store_days = $2 WHERE id = $1"
+
+
+def test_an_outlet_takes_nothing_while_something_lies_there_beyond_its_days(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            first, second = await stories.condemned_packs(world, 2)
+            firm = await build.recycler(world)
+            near = await build.outlet(world, firm["id"])
+            far = await build.outlet(world, firm["id"], latitude=35.2)
+            async with db.transaction() as tx:
+                for outlet_id in (near, far):
+                    await tx.execute(STORED_FOR, UUID(outlet_id), 30)
+            path = f"/v1/packs/{first['id']}/routings"
+            routing = await world.staff.post(path, {"hand_over_on": TODAY})
+            assert routing["outlet_id"] == near
+            handed = {"handed_over_on": TODAY}
+            await world.staff.post(f"/v1/routings/{routing['id']}/hand-over", handed)
+            kept(world).loaded_at = -1e9
+            told = await options(world, second["id"], "2026-07-14")
+            assert (told["chosen"]["outlet_id"], told["excluded"]) == (near, [])
+            told = await options(world, second["id"], "2026-07-15")
+            assert told["chosen"]["outlet_id"] == far
+            (excluded,) = told["excluded"]
+            assert (excluded["code"], excluded["outlets"]) == ("STORE_DAYS", 1)
+            assert [one["code"] for one in told["nearest"]["against"]] == ["STORE_DAYS"]
 
     database(scenario)
 
@@ -366,7 +427,7 @@ def test_over_all_10235_outlets_the_choice_is_the_best_and_every_exclusion_is_tr
             assert fits[chosen.outlet] == fits.max() == chosen.value
             assert chosen.offer + chosen.freight + chosen.packing == chosen.net
             for code, mask in judged.masks.items():
-                worst = value if code is not Against.SPACE else fits
+                worst = fits if code in choosing.FULL else value
                 assert (worst[mask] == FORBIDDEN).all(), code
             assert ((fits > FORBIDDEN) == ~judged.refused).all()
 

@@ -97,6 +97,22 @@ def test_on_a_map_solver_and_checker_agree_to_the_last_digit(seed: int):
     assert verdict.value == found.value
 
 
+def test_prices_learnt_on_merged_neighbours_lead_to_the_same_best_flow():
+    network = small_network(5, classes=1_500)
+    network = with_free(network, network.free_kg * 40)
+    ask = pricing.pricer(network)
+    rows = np.arange(1_500)
+    merged = ask.alike(rows, 100_000)
+    assert len(np.unique(merged)) < 1_500 * columns.WORTH_MERGING
+    assert (ask.group[merged] == ask.group).all()
+    assert (np.abs(network.at.longitude[merged] - network.at.longitude) < 100_000).all()
+    found = columns.solve(network)
+    plain = columns.solve(network, np.zeros_like(network.free_kg))
+    verdict = certificate.judge(network, found.prices, as_plan(found))
+    assert (verdict.gap, verdict.value) == (0, plain.value)
+    assert (found.prices[network.free_kg > 0] > 0).any()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_pricing_leaves_no_better_pair_out(seed: int):
     network = small_network(seed, classes=40, outlets=60)
