@@ -6,7 +6,9 @@ short. When no pair is better, the flow is best of all, and the prices prove it 
 Prices to begin with are learnt on samples of the classes with their share of the room.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -67,6 +69,10 @@ class Part:
     hold: int
 
 
+Sender: TypeAlias = Callable[[Part, Pairs], tuple[Ints, Ints, Ints]]
+"""The best flow over some arcs: kg of each, kg held of each class of the part, prices of space."""
+
+
 def solve(instance: Instance, prices: Ints | None = None, within: Pricer | None = None) -> Relaxed:
     """Certified over all pairs. `prices`, say of last night, replace what samples teach."""
     ask = within or pricer(instance)
@@ -103,11 +109,14 @@ def scattered(rows: Ints) -> Ints:
     return rows[np.argsort(rows * 2_654_435_769 % (1 << 32), kind="stable")]
 
 
-def generate(ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int) -> Relaxed:
+def generate(
+    ask: Pricer, part: Part, prices: Ints, classes: int, rounds: int, sender: Sender | None = None
+) -> Relaxed:
+    sender = sender or send
     arcs = ask.good(prices, part.rows, START)
     adding = np.full(classes, FIRST_ADDED)
     for turn in range(1, rounds + 1):
-        kg, held, prices = send(part, arcs)
+        kg, held, prices = sender(part, arcs)
         gain = gains(part, arcs, prices, classes)
         more = missing(ask, part.rows, prices, gain, adding)
         if not len(more.row) or (turn == rounds and rounds < MAX_ROUNDS):
