@@ -50,6 +50,7 @@ class Against(IntEnum):
     NO_OFFER = 13
     CLOSED = 14
     TRANSPORT_CHECK = 15
+    FIRM_FULL = 16
 
 
 class BadInstance(Invalid):
