@@ -7,7 +7,7 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from leasing.end_of_life import firms, firms_store
-from leasing.http.edge import By, Now, Tx
+from leasing.http.edge import RECYCLERS, By, Now, Tx
 from leasing.http.pages import Cursor, Limit, Page, after_id, page_by_id
 from leasing.http.problems import when_posting, when_reading
 from leasing.kit.rows import convert_all
@@ -37,7 +37,7 @@ async def end_outlet_firm(
     return await firms.end(tx, link_id, data, by=str(caller), now=now)
 
 
-@get("/outlet-firms", responses=when_reading())
+@get("/outlet-firms", opt={"access": RECYCLERS}, responses=when_reading())
 async def list_outlet_firms(
     tx: Tx,
     outlet_id: FromQuery[UUID | None] = None,
@@ -45,7 +45,7 @@ async def list_outlet_firms(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[OutletFirmView]:
-    """Firms behind outlets, in the order of entry."""
+    """Firms behind outlets, in the order of entry. A recycler sees where it stands itself."""
     rows = await firms_store.firms_after(tx, after_id(cursor), outlet_id, recycler_id, limit + 1)
     return page_by_id(convert_all(rows, OutletFirmView), limit)
 
@@ -59,7 +59,7 @@ async def enter_treatment_capacity(
     return await firms.enter_capacity(tx, data, by=str(caller), now=now)
 
 
-@get("/treatment-capacities", responses=when_reading())
+@get("/treatment-capacities", opt={"access": RECYCLERS}, responses=when_reading())
 async def list_treatment_capacities(
     tx: Tx,
     recycler_id: FromQuery[UUID | None] = None,
@@ -67,7 +67,7 @@ async def list_treatment_capacities(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[TreatmentCapacityView]:
-    """What plants treat, and how much of it is reserved."""
+    """What plants treat, and how much of it is reserved. A recycler sees its own."""
     rows = await firms_store.capacities_after(tx, after_id(cursor), recycler_id, on, limit + 1)
     return page_by_id(convert_all(rows, TreatmentCapacityView), limit)
 
