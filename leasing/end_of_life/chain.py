@@ -48,8 +48,6 @@ class Firms:
     lawful: Flags
     price: Ints
     letters: tuple[str, ...]
-    full: frozenset[tuple[int, int]]
-    """Recyclers and chemistries that turned out to have no room for a pack."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,16 @@ class Chain:
     def limit_ids_of(self, firm: int, chemistry: int) -> list[UUID]:
         return sorted(self.limit_ids[one] for one in self.limits(firm, chemistry))
 
+    def without(self, full: set[int], chemistry: int) -> "Chain":
+        """The chain for packs of a chemistry when some firms have no room for them."""
+        stage, given = self.stage, self.given.copy()
+        given[:, chemistry, np.isin(stage.firm, sorted(full))] = FORBIDDEN
+        offer = self.network.offer.copy()
+        offer[:, chemistry] = FORBIDDEN
+        for each, ways in zip(offer[:, chemistry], given[:, chemistry], strict=True):
+            np.maximum.at(each, stage.outlet, ways)
+        return replace(self, network=replace(self.network, offer=offer), given=given)
+
     def leads(self, outlet: int, firm: int) -> bool:
         return bool((self.stage.firm[self.ways(outlet)] == firm).any())
 
@@ -141,8 +149,6 @@ def chain(network: Network, firms: Firms, freight: int, packing: int) -> Chain:
     for firm, kinds, kg, _ in limits:
         if kg <= 0:
             price[:, [c for c in range(len(firms.letters)) if kinds >> c & 1], firm] = FORBIDDEN
-    for one, chemistry in firms.full:
-        price[:, chemistry, of_recycler.get(one, [])] = FORBIDDEN
     fitting = stages.folded(whole)
     return Chain(
         fitting,

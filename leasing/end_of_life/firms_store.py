@@ -130,6 +130,13 @@ SELECT id, capacity_kg - reserved_kg AS free_kg
    FOR NO KEY UPDATE
 """
 
+ROOM = """
+SELECT id, capacity_kg - reserved_kg AS free_kg
+  FROM treatment_capacity
+ WHERE id = ANY ($1::uuid[])
+   AND capacity_kg IS NOT NULL
+"""
+
 # Never waits: what somebody else has locked counts as full.
 LOCK_IF_FREE = """
 SELECT id, capacity_kg - reserved_kg AS free_kg
@@ -152,6 +159,12 @@ UPDATE treatment_capacity
 async def lock(tx: Connection, capacity_ids: Sequence[UUID]) -> dict[UUID, int]:
     """The room of what has a limit, locked."""
     rows = await tx.fetch(LOCK, capacity_ids)
+    return {row["id"]: row["free_kg"] for row in rows}
+
+
+async def room(tx: Connection, capacity_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The room of what has a limit, as it is now."""
+    rows = await tx.fetch(ROOM, capacity_ids)
     return {row["id"]: row["free_kg"] for row in rows}
 
 

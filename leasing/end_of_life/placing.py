@@ -15,7 +15,7 @@ from leasing.batteries import store as batteries_store
 from leasing.db.pool import Connection, fetch_for, savepoint
 from leasing.end_of_life import choosing, firms_store, terms
 from leasing.end_of_life.loads import Carried, Load, carried
-from leasing.end_of_life.reserving import REQUIRED, FirmIsFull, Full, capacity_ids, without_firm
+from leasing.end_of_life.reserving import REQUIRED, FirmIsFull, Full, capacity_ids, without_full
 from leasing.end_of_life.snapshot import Day
 from leasing.events import store as events
 from leasing.events.store import Event
@@ -287,7 +287,7 @@ async def next_best(tx: Connection, day: Day, load: Load) -> Found | dict[str, i
             async with savepoint(tx):
                 await take_at_once(tx, day, chosen.outlet, firm, asked)
         except FirmIsFull:
-            day = without_firm(day, chosen.outlet, asked)
+            day = await without_full(tx, day, chosen.outlet, asked)
             continue
         except Full:
             pass

@@ -5,7 +5,6 @@ reservation itself asks once more for room and evidence, in the statement that t
 outlet that filled up meanwhile is passed over for the next best.
 """
 
-from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -53,7 +52,7 @@ async def reserve_best(tx: Connection, known: Known, day: Day, asked: Question) 
             await take(tx, day, chosen.outlet, asked)
             return judged
         except FirmIsFull:
-            judged = choosing.judge(without_firm(day, chosen.outlet, asked), asked)
+            judged = choosing.judge(await without_full(tx, day, chosen.outlet, asked), asked)
         except Full:
             judged = await after_refusal(tx, day, asked, chosen.outlet)
         day = judged.day
@@ -89,14 +88,21 @@ def capacity_ids(day: Day, firm: int | None, asked: Question) -> list[UUID]:
     return day.chain.limit_ids_of(firm, asked.chemistry)
 
 
-def without_firm(day: Day, outlet: int, asked: Question) -> Day:
-    """The day for a request to which the best firm behind an outlet has no room left."""
-    firm = day.firm(outlet, asked)
-    assert day.chain is not None
+async def without_full(tx: Connection, day: Day, outlet: int, asked: Question) -> Day:
+    """The day for a pack that the best firm behind an outlet refused: without that firm, and
+    without all others that have no room for it either."""
+    firm, chain = day.firm(outlet, asked), day.chain
+    assert chain is not None
     assert firm is not None
     day.known.stale = True
-    full = day.known.full | {(int(day.chain.recycler[firm]), asked.chemistry)}
-    return replace(day.known, full=full, days={}).on(day.day)
+    room = await firms_store.room(tx, chain.limit_ids)
+    full = {
+        int(chain.stage.limit_firm[one])
+        for one, limit_id in enumerate(chain.limit_ids)
+        if chain.stage.limit_chemistries[one] >> asked.chemistry & 1
+        and room.get(limit_id, 0) < asked.mass_kg
+    }
+    return day.without(full | {firm}, asked.chemistry)
 
 
 async def after_refusal(tx: Connection, day: Day, asked: Question, outlet: int) -> Judged:

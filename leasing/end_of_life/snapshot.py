@@ -11,6 +11,7 @@ import asyncio
 import io
 from collections.abc import Iterable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -62,6 +63,8 @@ MOST_RULES = 20
 """Provinces that may keep their packs at one time; a set of hazards has 63 bits."""
 PRICES_LAST = timedelta(days=3)
 """Prices of space of a plan that is older say nothing any more."""
+FORGOTTEN = timedelta(days=366)
+"""What plants treated so long ago is not asked for any more."""
 DAYS_KEPT = 16
 
 ROOM_AGE_S = 1.0
@@ -149,8 +152,6 @@ class Known:
     """Somebody saw that the database says otherwise."""
     behind: list[Behind] = field(default_factory=list)
     plants: list[Plant] = field(default_factory=list)
-    full: frozenset[tuple[int, int]] = frozenset()
-    """Recyclers and chemistries without room for a pack that asked."""
     place: dict[UUID, int] = field(init=False)
     provinces: Ints = field(init=False)
     days: dict[date, "Day"] = field(default_factory=dict)
@@ -188,6 +189,15 @@ class Day:
         prices = np.array([known.prices.get(one, 0) for one in known.ids], dtype=np.int64)
         self.prices = prices
         self.atlas = Atlas(self.network, prices)
+
+    def without(self, full: set[int], chemistry: int) -> "Day":
+        """The day for packs of a chemistry for which some firms have no room."""
+        assert self.chain is not None
+        other = copy(self)
+        other.chain = self.chain.without(full, chemistry)
+        other.network = other.chain.network
+        other.atlas = Atlas(other.network, self.prices)
+        return other
 
     @property
     def is_priced(self) -> bool:
@@ -352,7 +362,6 @@ def chain(day: Day) -> Chain | None:
         lawful=np.array([not day.missing[one] for one in known.recycler_ids], dtype=np.bool_),
         price=offers(day),
         letters=CHEMISTRIES,
-        full=known.full,
     )
     # An outlet packs what it sends on, and sends it in loads: the rates of intact packs.
     return chains.chain(day.network, firms, day.terms.freight[0], day.terms.packing[0])
@@ -430,8 +439,7 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
     rows = await tx.fetch(OUTLETS)
     behind = [msgspec.convert(dict(row), Behind) for row in await tx.fetch(BEHIND)]
     plants = [
-        msgspec.convert(dict(row), Plant)
-        for row in await tx.fetch(PLANTS, min(today, prices_before or today))
+        msgspec.convert(dict(row), Plant) for row in await tx.fetch(PLANTS, today - FORGOTTEN)
     ]
     recycler_ids = sorted({row["recycler_id"] for row in rows} | {b.recycler_id for b in behind})
     place = {recycler_id: number for number, recycler_id in enumerate(recycler_ids)}

@@ -353,13 +353,13 @@ def test_batches_and_streams_at_once_send_no_firm_more_than_it_treats(
             adcodes = ("410100", "410200", "410300", "410700", "411000", "420100", "130400")
             async with db.transaction() as tx:
                 await waste.country(tx)
-                ids = await waste.waiting(tx, 300, 1, adcodes)
+                ids = await waste.waiting(tx, 160, 1, adcodes)
                 await tx.execute(SHARED)
                 await tx.execute(TIGHT, 700)
             plan_id = await plans.make(db, ON, by="a test")
             assert plan_id is not None
             async with db.transaction() as tx:
-                ids += await waste.waiting(tx, 300, 2, adcodes)
+                ids += await waste.waiting(tx, 160, 2, adcodes)
             seen = await races.race(
                 db, plan_id, ids, batches=3, streams=3, on=races.handed_over_on(ON)
             )
@@ -367,13 +367,13 @@ def test_batches_and_streams_at_once_send_no_firm_more_than_it_treats(
             assert [ran.others for ran in everyone] == [[]] * 6
             assert sum(ran.deadlocks for ran in everyone) == 0
             assert (seen.oversold_kg, seen.unbalanced, seen.twice) == (0, 0, 0)
-            assert sum(ran.routed for ran in seen.batches) > 30
-            assert sum(ran.routed for ran in seen.streams) > 30
+            assert sum(ran.routed for ran in seen.batches) > 5
+            assert sum(ran.routed for ran in seen.streams) > 5
             async with db.transaction(read_only=True) as tx:
                 await in_balance(tx)
-                full = await tx.fetchval(
-                    "SELECT count(*) FROM treatment_capacity WHERE reserved_kg > 500"
+                busiest = await tx.fetch(
+                    "SELECT reserved_kg FROM treatment_capacity ORDER BY reserved_kg DESC LIMIT 5"
                 )
-                assert full > 3
+                assert min(one["reserved_kg"] for one in busiest) > 600
 
     uvloop.run(scenario())
