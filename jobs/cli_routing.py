@@ -84,7 +84,6 @@ def solve(file: Path, out: Path | None, packs_out: Path | None, seconds: float |
     """
     from leasing.kit.errors import DomainError
     from leasing.routing import files, planning
-    from leasing.routing.certificate import Plan
     from leasing.routing.model import instance_digest
 
     try:
@@ -100,14 +99,15 @@ def solve(file: Path, out: Path | None, packs_out: Path | None, seconds: float |
     if flow is not None and planned.flow is not None:
         click.echo(f"flow in kilograms: {shown(flow)}")
         if out is not None:
-            files.write_plan(out, files.PlanFile(planned.flow, planned.prices, of))
+            flow_file = files.PlanFile(planned.flow, planned.prices, of, planned.limit_prices)
+            files.write_plan(out, flow_file)
     else:
         click.echo("time is over: this is the plan pack by pack")
     click.echo(f"whole packs: {shown(packs)}")
     click.echo(f"plan {planned.plan_id}")
     if packs_out is not None:
-        whole = Plan(planned.packs.row, planned.packs.column, planned.packs.kg(instance))
-        files.write_plan(packs_out, files.PlanFile(whole, planned.prices, of))
+        whole = planned.kilograms(instance)
+        files.write_plan(packs_out, files.PlanFile(whole, planned.prices, of, planned.limit_prices))
 
 
 @routing.command()
@@ -229,7 +229,7 @@ def checked(instance: "Instance", held: "PlanFile") -> "Verdict":
     if held.instance != instance_digest(instance):
         raise click.ClickException("the plan is for another instance")
     try:
-        return certificate.judge(instance, held.prices, held.plan)
+        return certificate.judge(instance, held.prices, held.plan, held.limit_prices)
     except certificate.Wrong as error:
         raise click.ClickException(f"not a plan: {error}") from error
 

@@ -37,8 +37,8 @@ from leasing.documents.service import Press
 from leasing.einvoices import api as einvoices
 from leasing.einvoices import model as einvoices_model
 from leasing.end_of_life import api as end_of_life
+from leasing.end_of_life import firms_api, plans_api, recovery_api
 from leasing.end_of_life import model as end_of_life_model
-from leasing.end_of_life import plans_api, recovery_api
 from leasing.end_of_life import terms_api as routing_terms_api
 from leasing.end_of_life.snapshot import Outlets
 from leasing.gateways import api as gateways
@@ -160,6 +160,7 @@ HANDLERS = [
     *consignments.HANDLERS,
     *deals.HANDLERS,
     *routing_terms_api.HANDLERS,
+    *firms_api.HANDLERS,
     *plans_api.HANDLERS,
     *timeline.HANDLERS,
     *passports.HANDLERS,

@@ -41,8 +41,9 @@ class CountView(Outgoing, frozen=True):
 
 
 class RouteOptionView(Outgoing, frozen=True):
-    """An outlet and what the packs bring there, in fen. Offer, freight and packing add up to the
-    net; freight and packing are below 0."""
+    """An outlet and what the packs bring there, in fen. Offer, the second leg, freight and packing
+    add up to the net; all but the offer are 0 or less. `recycler_id` is the utilisation firm at the
+    end of the way."""
 
     outlet_id: UUID
     outlet_code: str
@@ -52,6 +53,8 @@ class RouteOptionView(Outgoing, frozen=True):
     """Of a great circle; `road_m` is what freight is counted by."""
     road_m: int
     offer_amount: int
+    onward_amount: int
+    """The second leg, from the outlet to the firm."""
     freight_amount: int
     packing_amount: int
     net_amount: int
@@ -112,14 +115,16 @@ class LotRoutingCreate(Incoming, frozen=True, kw_only=True):
 
 
 class LotOptionView(Outgoing, frozen=True):
-    """An outlet and what all packs bring there together, in fen: offer, freight and packing add
-    up to the net."""
+    """An outlet and what all packs bring there together, in fen: offer, the second leg, freight and
+    packing add up to the net."""
 
     outlet_id: UUID
     outlet_code: str
     recycler_id: UUID
     distance_m: int
     offer_amount: int
+    onward_amount: int
+    """The second leg, from the outlet to the firm."""
     freight_amount: int
     packing_amount: int
     net_amount: int

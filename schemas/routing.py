@@ -155,8 +155,10 @@ class PlanItemView(Outgoing, frozen=True):
     mass_kg: int
     outlet_id: UUID | None
     outlet_code: str | None
+    recycler_id: UUID | None
+    """The utilisation firm at the end of the way."""
     parts: dict[str, object] | None
-    """In fen: offer, freight and packing add up to the net."""
+    """In fen: offer, the second leg, freight and packing add up to the net."""
     reason: str | None
     locked_by: str | None
     routing_id: UUID | None

@@ -129,6 +129,8 @@ async def pack(
     found = await reserved(tx, data.routing_ids)
     if len({one.outlet_id for one in found}) > 1:
         raise SeveralOutlets("its packs are reserved for several")
+    if len({one.recycler_id for one in found}) > 1:
+        raise SeveralOutlets("its packs go on from there to several firms")
     hazard = common_hazard(found)
     un_number = rules.un_number(one.chemistry for one in found)
     packing = msgspec.to_builtins(rules.packing_for(hazard, data.purpose, data.packed_on))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
+from leasing.end_of_life.chain import Chain
 from leasing.end_of_life.snapshot import DISPOSITIONS, NEVER_HELD, Day
 from leasing.end_of_life.terms import HAZARDS
 from leasing.routing.model import FORBIDDEN, Against, Flags, Ints
@@ -48,6 +49,10 @@ AGAINST: dict[Against, tuple[str, str]] = {
     Against.TRANSPORT_CHECK: (
         "the pack failed its transport check, and was not treated",
         "电池未通过运输前检查且未处理",
+    ),
+    Against.FIRM_FULL: (
+        "the firms behind it treat no more of this in these days",
+        "其后端综合利用企业当期处理能力已满",
     ),
     Against.CLOSED: ("is closed by the hand-over", "网点在交付日前已关闭"),
 }
@@ -113,6 +118,10 @@ def masks(day: Day, asked: Question, some: Ints | slice = ALL) -> dict[Against, 
     takes = one.takes_chemistries[some] >> asked.chemistry & 1 == 1
     found[Against.CHEM] = ~takes
     found[Against.NO_OFFER] = takes & (day.atlas.best_offer(asked)[1][some] == FORBIDDEN)
+    if day.chain is not None:
+        full = found[Against.NO_OFFER] & would_offer(day.chain, asked)[some]
+        found[Against.FIRM_FULL] = full
+        found[Against.NO_OFFER] &= ~full
     found[Against.HAZARD] = known.takes_hazards[some] >> base & 1 == 0
     found[Against.SINGLE_LOAD] = one.single_load_kg[some] < asked.mass_kg
     found |= without_room(day, asked.mass_kg, some)
@@ -124,6 +133,13 @@ def without_room(day: Day, mass_kg: int, some: Ints | slice = ALL) -> dict[Again
     full = day.network.free_kg[some] < mass_kg
     by_law = day.known.five_tonnes[some]
     return {Against.STOCK_LIMIT_5T: full & by_law, Against.SPACE: full & ~by_law}
+
+
+def would_offer(chain: Chain, asked: Question) -> Flags:
+    """Outlets whose firms would take such a pack if they had room."""
+    allowed = [d for d in range(len(DISPOSITIONS)) if asked.dispositions >> d & 1]
+    offered: Flags = chain.without_room[allowed, asked.chemistry].max(axis=0) > FORBIDDEN
+    return offered
 
 
 def against(day: Day, asked: Question, outlet: int) -> list[Against]:
@@ -207,16 +223,30 @@ def told(view: HoldsWhileView | None) -> dict[str, object] | None:
 
 
 def parts(judged: Judged, one: Parts) -> dict[str, object]:
-    """What a pack brings, in fen: the first three add up to the fourth."""
+    """What a pack brings, in fen: the first four add up to the fifth."""
+    offer, onward = stages_of(judged, one)
     return {
         "disposition": DISPOSITIONS[one.disposition],
-        "offer_amount": one.offer,
+        "offer_amount": offer,
+        "onward_amount": onward,
         "freight_amount": one.freight,
         "packing_amount": one.packing,
         "net_amount": one.net,
         "road_m": one.road_m,
         "space_cny_per_kg": per_kg(one.price),
     }
+
+
+def stages_of(judged: Judged, one: Parts) -> tuple[int, int]:
+    """What the firm behind an outlet gives, and the second leg, which is below 0; in fen, and
+    together what is given at the outlet."""
+    chain, asked = judged.day.chain, judged.asked
+    if chain is None:
+        return one.offer, 0
+    firm = chain.best(one.outlet, asked.chemistry, asked.dispositions)
+    _, price, _ = chain.end(one.outlet, firm, asked.chemistry, asked.dispositions)
+    offer = fen(price * asked.mass_kg)
+    return offer, one.offer - offer
 
 
 def per_kg(value: int) -> str:
@@ -233,7 +263,9 @@ def holds_while(judged: Judged) -> HoldsWhileView | None:
     alone = answer.runner_up is None or not judged.day.is_priced
     return HoldsWhileView(
         offer_cny_per_kg=None if alone else per_kg(answer.holds_from),
-        evidence_until=judged.day.valid_to(chosen.outlet),
+        evidence_until=judged.day.valid_to(
+            chosen.outlet, judged.day.firm(chosen.outlet, judged.asked)
+        ),
     )
 
 
@@ -316,14 +348,16 @@ def option(judged: Judged, one: Parts | None) -> RouteOptionView | None:
     known = judged.day.known
     chosen = judged.answer.chosen
     refused = [code for code, mask in judged.masks.items() if mask[one.outlet]]
+    offer, onward = stages_of(judged, one)
     return RouteOptionView(
         outlet_id=known.ids[one.outlet],
         outlet_code=known.codes[one.outlet],
-        recycler_id=known.recycler_ids[known.recycler[one.outlet]],
+        recycler_id=judged.day.recycler_of(one.outlet, judged.day.firm(one.outlet, judged.asked)),
         disposition=DISPOSITIONS[one.disposition],
         distance_m=judged.distance_m(one.outlet),
         road_m=one.road_m,
-        offer_amount=one.offer,
+        offer_amount=offer,
+        onward_amount=onward,
         freight_amount=one.freight,
         packing_amount=one.packing,
         net_amount=one.net,

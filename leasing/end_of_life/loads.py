@@ -19,9 +19,9 @@ from leasing.end_of_life.snapshot import (
     Day,
 )
 from leasing.kit.rows import convert_all
-from leasing.routing.certificate import Plan
 from leasing.routing.files import network_arrays, packed, plan_arrays
 from leasing.routing.model import Ints, Network, Packs, Places
+from leasing.routing.planning import Planned
 from leasing.routing.pricing import arc_km, vectors
 from leasing.routing.whole import WholePlan
 
@@ -114,14 +114,16 @@ def problem(day: Day, loads: list[Load], free_kg: Ints | None = None) -> Problem
     columns = np.array(keys, dtype=np.int64).reshape(-1, 6).T.copy()
     members = [sorted(found[one], key=lambda place: loads[place].pack_id) for one in keys]
     packs = np.array([len(places) for places in members], dtype=np.int64)
+    stage = day.network.stage
     network = replace(
         day.network,
+        # Room changes while a plan is made, of firms as of outlets.
+        stage=stage and replace(stage, limit_kg=stage.limit_kg.copy()),
         classes=Packs(columns[5], packs),
         at=Places(columns[0], columns[1]),
         chemistry=columns[2],
         hazard=columns[3],
         dispositions=columns[4],
-        # The room of the snapshot changes while a plan is made.
         free_kg=(day.network.free_kg if free_kg is None else free_kg).copy(),
         hold=day.terms.hold if day.is_priced else UNPRICED_HOLD,
     )
@@ -163,15 +165,16 @@ def without_excess(day: Day, loads: list[Load]) -> tuple[list[Load], list[Load]]
     return sorted(kept, key=lambda load: load.pack_id), held
 
 
-def assigned(asked: Problem, plan: WholePlan) -> dict[int, int]:
+def assigned(asked: Problem, plan: WholePlan, to: Ints | None = None) -> dict[int, int]:
     """Outlets of loads, by their places; a load that is held is left out. Of a class the packs
-    with the lowest ids go to the first outlets."""
+    with the lowest ids go to the first outlets. `to` is something else to be told of each part of
+    the plan, such as its firm."""
     order = np.lexsort((plan.column, plan.row))
     left = [iter(places) for places in asked.members]
     found = {}
     for row, column, packs in zip(
         plan.row[order].tolist(),
-        plan.column[order].tolist(),
+        (plan.column if to is None else to)[order].tolist(),
         plan.packs[order].tolist(),
         strict=True,
     ):
@@ -182,11 +185,15 @@ def assigned(asked: Problem, plan: WholePlan) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Carried:
-    """What loads bring at their outlets. The first three parts, fen, add up to the net."""
+    """What loads bring at their outlets. Offer, the second leg, freight and packing, fen, add up to
+    the net."""
 
     outlet: list[int]
+    firm: list[int | None]
+    """Where the way ends; None where there is no chain."""
     disposition: list[int]
     offer: list[int]
+    onward: list[int]
     freight: list[int]
     packing: list[int]
     distance_m: list[int]
@@ -194,12 +201,13 @@ class Carried:
     space: list[int]
 
     def net(self, place: int) -> int:
-        return self.offer[place] + self.freight[place] + self.packing[place]
+        return sum(each[place] for each in (self.offer, self.onward, self.freight, self.packing))
 
     def parts(self, place: int) -> dict[str, object]:
         return {
             "disposition": DISPOSITIONS[self.disposition[place]],
             "offer_amount": self.offer[place],
+            "onward_amount": self.onward[place],
             "freight_amount": self.freight[place],
             "packing_amount": self.packing[place],
             "net_amount": self.net(place),
@@ -208,8 +216,14 @@ class Carried:
         }
 
 
-def carried(day: Day, loads: Sequence[Load], outlets: Sequence[int]) -> Carried:
-    """What each load brings at its outlet, rounded part by part as for one pack."""
+def carried(
+    day: Day,
+    loads: Sequence[Load],
+    outlets: Sequence[int],
+    firms: Sequence[int | None] | None = None,
+) -> Carried:
+    """What each load brings at its outlet, rounded part by part as for one pack; at the best firm
+    behind it where `firms` says nothing else."""
     keys = np.array([key(day, load) for load in loads], dtype=np.int64).reshape(-1, 6).T
     at, place = Places(keys[0], keys[1]), np.array(outlets, dtype=np.int64)
     mass, hazard = keys[5], keys[3]
@@ -218,11 +232,25 @@ def carried(day: Day, loads: Sequence[Load], outlets: Sequence[int]) -> Carried:
     one = day.network
     rate = one.freight[hazard] * one.circuity_percent
     per_kg_freight = (rate * hundreds + 500_000) // 1_000_000
-    disposition, offer = best_offers(day, keys[2], keys[4], place)
+    ends = [
+        end(day, *each)
+        for each in zip(
+            keys[2].tolist(),
+            keys[4].tolist(),
+            place.tolist(),
+            firms or [None] * len(loads),
+            strict=True,
+        )
+    ]
+    price = np.array([one.price for one in ends], dtype=np.int64)
+    given = price - np.array([one.onward for one in ends], dtype=np.int64)
     return Carried(
         outlet=place.tolist(),
-        disposition=disposition.tolist(),
-        offer=fen(offer * mass).tolist(),
+        firm=[one.firm for one in ends],
+        disposition=[one.disposition for one in ends],
+        offer=fen(price * mass).tolist(),
+        # What is left of the price at the outlet is rounded, as outlets are compared by it.
+        onward=(fen(given * mass) - fen(price * mass)).tolist(),
         freight=(-fen(per_kg_freight * mass)).tolist(),
         packing=(-fen(one.packing[hazard] * mass)).tolist(),
         distance_m=(100 * hundreds).tolist(),
@@ -236,22 +264,37 @@ def fen(amount: Ints) -> Ints:
     return (amount + 50) // 100
 
 
-def best_offers(day: Day, chemistry: Ints, dispositions: Ints, place: Ints) -> tuple[Ints, Ints]:
-    """The best allowed disposition at each pair's outlet and what is offered for it."""
-    allowed = dispositions[None, :] >> np.arange(len(DISPOSITIONS))[:, None] & 1 == 1
-    offered = day.network.offer[:, chemistry, place]
-    offered = np.where(allowed, offered, np.iinfo(np.int64).min)
-    best = offered.argmax(axis=0)
-    return best, np.take_along_axis(offered, best[None], axis=0)[0]
+@dataclass(frozen=True)
+class End:
+    """Where a way ends, 0.0001 CNY/kg: what is given there, and what the second leg costs."""
+
+    firm: int | None
+    disposition: int
+    price: int
+    onward: int
+
+
+def end(day: Day, chemistry: int, dispositions: int, outlet: int, firm: int | None) -> End:
+    """The end of a way, at the best firm behind the outlet if none is named, and with the best
+    allowed disposition there."""
+    if day.chain is None:
+        allowed = [d for d in range(len(DISPOSITIONS)) if dispositions >> d & 1]
+        offered = day.network.offer[allowed, chemistry, outlet]
+        best = int(offered.argmax())
+        return End(None, allowed[best], int(offered[best]), 0)
+    if firm is None:
+        firm = day.chain.best(outlet, chemistry, dispositions)
+    return End(firm, *day.chain.end(outlet, firm, chemistry, dispositions))
 
 
 def packed_problem(asked: Problem) -> bytes:
     return packed(network_arrays(asked.network))
 
 
-def packed_plan(asked: Problem, plan: WholePlan, prices: Ints, digest: str) -> bytes:
+def packed_plan(asked: Problem, planned: Planned, digest: str) -> bytes:
     """The plan as kilograms with its prices, as `leasing routing solve` writes it, and beside it
     which outlets its columns are."""
-    kg = Plan(plan.row, plan.column, plan.kg(asked.network))
+    kg = planned.kilograms(asked.network)
     ids = np.array([one.bytes for one in asked.day.known.ids], dtype="V16")
-    return packed(plan_arrays(kg, prices, digest) | {"outlet_ids": ids})
+    held = plan_arrays(kg, planned.prices, digest, planned.limit_prices)
+    return packed(held | {"outlet_ids": ids})

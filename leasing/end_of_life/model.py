@@ -109,8 +109,43 @@ class Consigned(Conflict):
     title = "The pack is in a consignment, and goes with it"
 
 
+class NoSuchOutletFirm(NotFound):
+    code = "outlet_firm_not_found"
+    title = "There is no such firm behind an outlet"
+
+
+class FirmEndsOtherwise(Conflict):
+    code = "outlet_firm_ends_otherwise"
+    title = "A firm stands behind an outlet for a day at least, and not beyond an end it has"
+
+
+class BehindItAlready(Conflict):
+    code = "outlet_firm_overlaps"
+    title = "The firm stands behind the outlet on some of these days already"
+
+
+class NotAnOutlet(NotFound):
+    code = "outlet_not_found"
+    title = "There is no such outlet"
+
+
+class NotAFirm(NotFound):
+    code = "recycler_not_found"
+    title = "There is no such recycler"
+
+
+class FirmFull(Conflict):
+    code = "firm_full"
+    title = "The utilisation firm treats no more in these days"
+
+
 CONSTRAINTS = {
     **terms.CONSTRAINTS,
+    "outlet_firm_one_at_a_time": BehindItAlready,
+    "outlet_firm_outlet": NotAnOutlet,
+    "outlet_firm_of_a_recycler": NotAFirm,
+    "treatment_capacity_of_a_recycler": NotAFirm,
+    "treatment_capacity_not_exceeded": FirmFull,
     "outlet_store_limit": OutletFull,
     "recovery_certificate_number_once": CertificateNumberTaken,
     "recovery_batch_number_once": BatchNumberTaken,
@@ -130,3 +165,4 @@ class Routing(msgspec.Struct, frozen=True):
     mass_kg: int
     hand_over_on: date
     adcode: str
+    capacity_ids: list[UUID]

@@ -1,6 +1,7 @@
 """Sending many packs on their way in one transaction.
 
-Locks are taken in one order by everybody: packs by id, then outlets by id. Room is given to the
+Locks are taken in one order by everybody: packs by id, then outlets by id, then room in plants by
+id. Room is given to the
 packs that bring most for a kilogram; those that an outlet cannot take come back and go to the
 next best one at once, without waiting for anybody, so that no two transactions wait for each other.
 """
@@ -11,15 +12,16 @@ from datetime import datetime
 from uuid import UUID
 
 from leasing.batteries import store as batteries_store
-from leasing.db.pool import Connection, fetch_for
-from leasing.end_of_life import choosing, terms
+from leasing.db.pool import Connection, fetch_for, savepoint
+from leasing.end_of_life import choosing, firms_store, terms
 from leasing.end_of_life.loads import Carried, Load, carried
-from leasing.end_of_life.reserving import REQUIRED
+from leasing.end_of_life.reserving import REQUIRED, FirmIsFull, Full, capacity_ids, without_full
 from leasing.end_of_life.snapshot import Day
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.time import civil_date, midnight
 from leasing.routing.model import Against
+from leasing.routing.one import Question
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.packs import PackState
@@ -33,6 +35,8 @@ class Sent:
     reasons for none with how many outlets they speak against."""
 
     outlets: dict[int, int]
+    recyclers: dict[int, UUID]
+    """The firm where each way ends."""
     routings: dict[int, UUID]
     parts: dict[int, dict[str, object]]
     elsewhere: set[int]
@@ -46,14 +50,7 @@ LOCK_OUTLETS = """
 SELECT outlet.id,
        outlet.store_limit_kg - outlet.stock_kg - outlet.reserved_kg - outlet.in_transit_kg
          AS free_kg,
-       outlet.closed_from <= $2::date IS TRUE OR EXISTS (
-         SELECT
-           FROM unnest($3::text[]) AS needed (kind)
-          WHERE NOT EXISTS (
-            SELECT FROM qualification
-             WHERE qualification.party_id = outlet.recycler_id
-               AND qualification.kind = needed.kind
-               AND qualification.valid @> $2::date)) AS may_not
+       outlet.closed_from <= $2::date IS TRUE AS may_not
   FROM outlet
  WHERE outlet.id = ANY ($1::uuid[])
  ORDER BY outlet.id
@@ -82,7 +79,7 @@ UPDATE outlet
                     FROM unnest($4::text[]) AS needed (kind)
                    WHERE NOT EXISTS (
                      SELECT FROM qualification
-                      WHERE qualification.party_id = free.recycler_id
+                      WHERE qualification.party_id = $5
                         AND qualification.kind = needed.kind
                         AND qualification.valid @> $3::date))
             FOR NO KEY UPDATE SKIP LOCKED)
@@ -90,12 +87,13 @@ UPDATE outlet
 
 INSERT_ROUTINGS = """
 INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m,
-                     hand_over_on, explanation, chosen_at, expires_at, rerouting_id)
+                     hand_over_on, explanation, chosen_at, expires_at, rerouting_id, capacity_ids)
 SELECT pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m, $7, explanation, $8,
-       $9, $10
+       $9, $10, capacity_ids::uuid[]
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::integer[], $6::integer[],
-              $11::jsonb[])
-       AS given (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m, explanation)
+              $11::jsonb[], $12::text[])
+       AS given (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m, explanation,
+                 capacity_ids)
  ORDER BY pack_id
 RETURNING id, pack_id
 """
@@ -111,16 +109,20 @@ async def send(
     now: datetime,
     why: dict[str, object],
     rerouting_id: UUID | None = None,
+    firms: dict[int, int] | None = None,
 ) -> Sent:
     """Reserve room for condemned packs that the caller has locked, at the outlets thought of for
-    them; packs without one are looked after as if theirs had refused. Packs that failed their
-    transport check go nowhere. `why` goes into each
-    explanation."""
+    them, and at the firms behind those (the best ones, where none is thought of); packs without one
+    are looked after as if theirs had refused. Packs that failed their transport check go nowhere.
+    `why` goes into each explanation."""
     unfit = {place for place, load in enumerate(loads) if load.unfit}
     outlets = {place: one for place, one in outlets.items() if place not in unfit}
+    ends = Ends(day, loads, firms or {})
     room = await lock_outlets(tx, day, {day.known.ids[one] for one in outlets.values()})
-    fitting = fits(day, loads, outlets, room)
+    left, unlawful = await lock_firms(tx, day, ends, outlets)
+    fitting = fits(day, loads, outlets, ends, room, left, unlawful)
     await reserve_many(tx, day, loads, fitting)
+    await firms_store.move(tx, ends.taken(fitting))
     late = sorted(
         (place for place in range(len(loads)) if place not in fitting and place not in unfit),
         key=lambda place: (-loads[place].mass_kg, loads[place].pack_id),
@@ -130,16 +132,25 @@ async def send(
     elsewhere = set()
     for place in late:
         found = await next_best(tx, day, loads[place])
-        if isinstance(found, int):
-            fitting[place] = found
+        if isinstance(found, Found):
+            fitting[place] = found.outlet
+            ends.wanted.pop(place, None)
+            if found.firm is not None:
+                ends.wanted[place] = found.firm
             elsewhere.add(place)
         else:
             refused[place] = found
     order = sorted(fitting, key=lambda place: loads[place].pack_id)
-    brought = carried(day, [loads[p] for p in order], [fitting[p] for p in order])
+    brought = carried(
+        day,
+        [loads[p] for p in order],
+        [fitting[p] for p in order],
+        [ends.firm(p, fitting[p]) for p in order],
+    )
     routings = await write(tx, day, [loads[p] for p in order], brought, by, now, why, rerouting_id)
     return Sent(
         fitting,
+        {p: day.recycler_of(fitting[p], brought.firm[n]) for n, p in enumerate(order)},
         dict(zip(order, routings, strict=True)),
         {place: brought.parts(number) for number, place in enumerate(order)},
         elsewhere,
@@ -149,7 +160,7 @@ async def send(
 
 async def lock_outlets(tx: Connection, day: Day, outlet_ids: set[UUID]) -> dict[UUID, int]:
     """The room of outlets, locked; none where nothing may be taken that day."""
-    rows = await tx.fetch(LOCK_OUTLETS, sorted(outlet_ids), day.day, REQUIRED)
+    rows = await tx.fetch(LOCK_OUTLETS, sorted(outlet_ids), day.day)
     room = {}
     for row in rows:
         free_kg = max(0, row["free_kg"])
@@ -158,28 +169,89 @@ async def lock_outlets(tx: Connection, day: Day, outlet_ids: set[UUID]) -> dict[
     return room
 
 
-async def give_back(tx: Connection, day: Day, freed: dict[UUID, int], also: set[UUID]) -> None:
-    """Free reserved room, kilograms by outlet; `also` are outlets that are wanted later in this
-    transaction, locked now so that all are locked in one order."""
-    await tx.fetch(LOCK_OUTLETS, sorted(freed.keys() | also), day.day, REQUIRED)
+@dataclass(frozen=True)
+class Ends:
+    """Where loads end, by their places: the firms thought of, or the best behind their outlets."""
+
+    day: Day
+    loads: Sequence[Load]
+    wanted: dict[int, int]
+
+    def firm(self, place: int, outlet: int) -> int | None:
+        chain, firm = self.day.chain, self.wanted.get(place)
+        if chain is None:
+            return None
+        if firm is not None and chain.leads(outlet, firm):
+            return firm
+        return self.day.firm(outlet, self.day.question_of(self.loads[place]))
+
+    def capacity_ids(self, place: int, outlet: int) -> list[UUID]:
+        """Whose room the load takes there."""
+        asked = self.day.question_of(self.loads[place])
+        return capacity_ids(self.day, self.firm(place, outlet), asked)
+
+    def taken(self, outlets: dict[int, int]) -> dict[UUID, int]:
+        """What loads at these outlets take of each capacity."""
+        kg: dict[UUID, int] = {}
+        for place, outlet in outlets.items():
+            for one in self.capacity_ids(place, outlet):
+                kg[one] = kg.get(one, 0) + self.loads[place].mass_kg
+        return kg
+
+
+async def lock_firms(
+    tx: Connection, day: Day, ends: Ends, outlets: dict[int, int]
+) -> tuple[dict[UUID, int], set[UUID]]:
+    """The room of plants where loads end, locked; and who lacks evidence that day."""
+    left = await firms_store.lock(tx, sorted(ends.taken(outlets)))
+    at = {day.recycler_of(one, ends.firm(place, one)) for place, one in outlets.items()}
+    return left, await firms_store.unfit(tx, sorted(at), day.day, REQUIRED)
+
+
+async def give_back(
+    tx: Connection,
+    day: Day,
+    freed: dict[UUID, int],
+    also: set[UUID],
+    capacities: dict[UUID, int],
+    also_capacities: set[UUID],
+) -> None:
+    """Free reserved room, kilograms by outlet and by capacity; `also` are those that are wanted
+    later in this transaction, locked now so that all are locked in one order."""
+    await tx.fetch(LOCK_OUTLETS, sorted(freed.keys() | also), day.day)
     outlets = sorted(freed)
     await tx.execute(RESERVE_MANY, outlets, [-freed[one] for one in outlets])
+    await firms_store.lock(tx, sorted(capacities.keys() | also_capacities))
+    await firms_store.move(tx, {one: -kg for one, kg in capacities.items()})
 
 
 def fits(
-    day: Day, loads: Sequence[Load], outlets: dict[int, int], room: dict[UUID, int]
+    day: Day,
+    loads: Sequence[Load],
+    outlets: dict[int, int],
+    ends: Ends,
+    room: dict[UUID, int],
+    firm_room: dict[UUID, int],
+    unlawful: set[UUID],
 ) -> dict[int, int]:
-    """Which loads their outlets can take, those first that bring most for a kilogram."""
+    """Which loads their outlets and firms can take, those first that bring most for a kilogram."""
     order = sorted(outlets)
-    brought = carried(day, [loads[place] for place in order], [outlets[place] for place in order])
+    firms = [ends.firm(place, outlets[place]) for place in order]
+    brought = carried(
+        day, [loads[place] for place in order], [outlets[place] for place in order], firms
+    )
     gain = {place: brought.net(n) / loads[place].mass_kg for n, place in enumerate(order)}
-    left = dict(room)
+    left = room | firm_room
     found = {}
     for place in sorted(order, key=lambda place: (-gain[place], loads[place].pack_id)):
-        outlet_id = day.known.ids[outlets[place]]
-        if loads[place].mass_kg <= left.get(outlet_id, 0):
-            left[outlet_id] -= loads[place].mass_kg
-            found[place] = outlets[place]
+        outlet = outlets[place]
+        if day.recycler_of(outlet, ends.firm(place, outlet)) in unlawful:
+            continue
+        met = [day.known.ids[outlet], *ends.capacity_ids(place, outlet)]
+        if loads[place].mass_kg <= min(left.get(one, 0) for one in met):
+            for one in met:
+                left[one] -= loads[place].mass_kg
+            found[place] = outlet
     return found
 
 
@@ -196,7 +268,13 @@ async def reserve_many(
         day.known.free_kg[outlet] -= mass
 
 
-async def next_best(tx: Connection, day: Day, load: Load) -> int | dict[str, int]:
+@dataclass(frozen=True)
+class Found:
+    outlet: int
+    firm: int | None
+
+
+async def next_best(tx: Connection, day: Day, load: Load) -> Found | dict[str, int]:
     """An outlet that takes the pack at once, reserved; or how many outlets each reason excludes."""
     asked = day.question_of(load)
     for _ in range(TRIES):
@@ -204,14 +282,34 @@ async def next_best(tx: Connection, day: Day, load: Load) -> int | dict[str, int
         chosen = judged.answer.chosen
         if chosen is None:
             return choosing.counted(judged)
-        outlet_id = day.known.ids[chosen.outlet]
-        done = await tx.execute(RESERVE_IF_FREE, outlet_id, load.mass_kg, day.day, REQUIRED)
-        if done == "UPDATE 1":
+        firm = day.firm(chosen.outlet, asked)
+        try:
+            async with savepoint(tx):
+                await take_at_once(tx, day, chosen.outlet, firm, asked)
+        except FirmIsFull:
+            day = await without_full(tx, day, chosen.outlet, asked)
+            continue
+        except Full:
+            pass
+        else:
             day.known.free_kg[chosen.outlet] -= load.mass_kg
-            return chosen.outlet
+            return Found(chosen.outlet, firm)
         day.known.free_kg[chosen.outlet] = 0
         day.known.stale = True
     return choosing.counted(choosing.judge(day, asked))
+
+
+async def take_at_once(
+    tx: Connection, day: Day, outlet: int, firm: int | None, asked: Question
+) -> None:
+    """Reserve room without waiting for anybody. Raises `Full`."""
+    recycler_id, mass = day.recycler_of(outlet, firm), asked.mass_kg
+    outlet_id = day.known.ids[outlet]
+    done = await tx.execute(RESERVE_IF_FREE, outlet_id, mass, day.day, REQUIRED, recycler_id)
+    if done != "UPDATE 1":
+        raise Full
+    if not await firms_store.take_if_free(tx, capacity_ids(day, firm, asked), mass):
+        raise FirmIsFull
 
 
 async def write(
@@ -229,7 +327,12 @@ async def write(
         return []
     known = day.known
     valued_by = "offers" if day.is_priced else "freight"
-    recyclers = [known.recycler_ids[known.recycler[outlet]] for outlet in brought.outlet]
+    ends = list(zip(brought.outlet, brought.firm, strict=True))
+    recyclers = [day.recycler_of(outlet, firm) for outlet, firm in ends]
+    met = [
+        capacity_ids(day, firm, day.question_of(load))
+        for load, (_, firm) in zip(loads, ends, strict=True)
+    ]
     rows = await fetch_for(
         tx,
         len(loads),
@@ -248,6 +351,7 @@ async def write(
             {**why, "valued_by": valued_by, "parts": brought.parts(place)}
             for place in range(len(loads))
         ],
+        ["{" + ",".join(map(str, each)) + "}" for each in met],
     )
     ids = {row["pack_id"]: row["id"] for row in rows}
     await batteries_store.set_states(tx, [load.pack_id for load in loads], PackState.ROUTED)

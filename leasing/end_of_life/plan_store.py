@@ -61,8 +61,8 @@ async def insert_plan(
 
 
 ITEM_COLUMNS = (
-    *("plan_id", "pack_id", "state", "adcode", "mass_kg", "outlet_id", "parts", "reason"),
-    "locked_by",
+    *("plan_id", "pack_id", "state", "adcode", "mass_kg", "outlet_id", "recycler_id", "parts"),
+    *("reason", "locked_by"),
 )
 
 
@@ -197,7 +197,8 @@ async def find(tx: Connection, named: str) -> Record | None:
 
 LIST_ITEMS = """
 SELECT routing_plan_item.id, pack_id, state, routing_plan_item.adcode, mass_kg, outlet_id,
-       outlet.code AS outlet_code, parts, reason, locked_by, routing_id
+       outlet.code AS outlet_code, routing_plan_item.recycler_id, parts, reason, locked_by,
+       routing_id
   FROM routing_plan_item
   LEFT JOIN outlet ON outlet.id = outlet_id
  WHERE plan_id = $1
@@ -253,7 +254,7 @@ async def locked(tx: Connection) -> list[Record]:
 
 
 CHUNK = """
-SELECT pack_id, outlet_id
+SELECT pack_id, outlet_id, recycler_id
   FROM routing_plan_item
  WHERE plan_id = $1
    AND adcode = $2
@@ -266,10 +267,11 @@ APPLIED_ITEMS = """
 UPDATE routing_plan_item
    SET state = 'applied',
        outlet_id = given.outlet_id,
+       recycler_id = given.recycler_id,
        routing_id = given.routing_id,
        parts = given.parts
-  FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::jsonb[])
-       AS given (pack_id, outlet_id, routing_id, parts)
+  FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::jsonb[])
+       AS given (pack_id, outlet_id, recycler_id, routing_id, parts)
  WHERE plan_id = $1
    AND routing_plan_item.pack_id = given.pack_id
 """
@@ -309,10 +311,11 @@ async def applied(
     plan_id: UUID,
     pack_ids: Sequence[UUID],
     outlet_ids: Sequence[UUID],
+    recycler_ids: Sequence[UUID],
     routing_ids: Sequence[UUID],
     parts: Sequence[dict[str, object]],
 ) -> None:
-    await tx.execute(APPLIED_ITEMS, plan_id, pack_ids, outlet_ids, routing_ids, parts)
+    await tx.execute(APPLIED_ITEMS, plan_id, pack_ids, outlet_ids, recycler_ids, routing_ids, parts)
 
 
 async def refused(

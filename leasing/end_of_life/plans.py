@@ -24,7 +24,7 @@ from leasing.end_of_life.snapshot import Day, Known
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.rows import convert
-from leasing.routing import greedy, planning
+from leasing.routing import planning
 from leasing.routing.certificate import Verdict
 from leasing.routing.model import PRICE_OF_NO_ROOM, Against, Ints, Network, digest, instance_digest
 from leasing.routing.planning import Planned
@@ -44,6 +44,7 @@ GREEDY_SECONDS = 900.0
 LEAD_DAYS = 3
 """A plan is for packs handed over so many days after it is made."""
 MOST_PACKS = 300_000
+NOWHERE = (None, None)
 HANDFUL = 20
 DEAREST = 20
 
@@ -70,9 +71,7 @@ def work(network: Network, prices: Ints) -> Solved:
 
 def work_greedily(network: Network) -> Solved:
     begun = time.perf_counter()
-    packs = greedy.best_value_first(network)
-    nothing = np.zeros(len(network.free_kg), dtype=np.int64)
-    planned = Planned(packs, nothing, None, packs.plan_id(network))
+    planned = planning.first_come(network)
     seconds = time.perf_counter() - begun
     return Solved(planned, planning.judged(network, planned)[1], seconds)
 
@@ -96,8 +95,8 @@ class Asked:
     problem: Problem
     held: list[tuple[Load, Against]]
     """Not fit to travel, or beyond the room there is."""
-    kept: list[tuple[Load, int, str]]
-    """Locked by staff: with the outlet, and by whom."""
+    kept: list[tuple[Load, int, int | None, str]]
+    """Locked by staff: with the outlet, the firm behind it, and by whom."""
     as_of: date
     prices: Ints
 
@@ -112,8 +111,8 @@ class Asked:
             ids_digest([load.pack_id for load in self.problem.loads]),
             ids_digest([load.pack_id for load, _ in self.held]),
             snapshot.whole(code for _, code in self.held),
-            ids_digest([load.pack_id for load, _, _ in self.kept]),
-            ids_digest([self.day.known.ids[outlet] for _, outlet, _ in self.kept]),
+            ids_digest([load.pack_id for load, *_ in self.kept]),
+            ids_digest([self.day.known.ids[outlet] for _, outlet, *_ in self.kept]),
             ids_digest(self.day.known.ids),
         )
 
@@ -128,7 +127,7 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
     day = known.on(hand_over_on)
     everything = await loads.waiting(tx, MOST_PACKS)
     chosen = {row["pack_id"]: row for row in await plan_store.locked(tx)}
-    kept: list[tuple[Load, int, str]] = []
+    kept: list[tuple[Load, int, int | None, str]] = []
     others = []
     held: list[tuple[Load, Against]] = []
     for load in everything:
@@ -139,13 +138,24 @@ async def asked(tx: Connection, as_of: date, hand_over_on: date) -> Asked:
         outlet = known.place.get(row["outlet_id"]) if row is not None else None
         if row is not None and outlet is not None and may(day, load, outlet):
             known.free_kg[outlet] -= load.mass_kg
-            kept.append((load, outlet, row["locked_by"]))
+            kept.append((load, outlet, keep(day, load, outlet), row["locked_by"]))
         else:
             others.append(load)
     fitting, excess = loads.without_excess(day, others)
     held += [(load, Against.SPACE) for load in excess]
     prices = np.minimum(day.prices, PRICE_OF_NO_ROOM - 1)
     return Asked(day, loads.problem(day, fitting), held, kept, as_of, prices)
+
+
+def keep(day: Day, load: Load, outlet: int) -> int | None:
+    """The firm where a pack ends that stays with its outlet; its room is for no other."""
+    asked = day.question_of(load)
+    firm = day.firm(outlet, asked)
+    if day.chain is not None and firm is not None:
+        met = day.chain.limits(firm, asked.chemistry)
+        left = day.chain.stage.limit_kg
+        left[met] = np.maximum(left[met] - load.mass_kg, 0)
+    return firm
 
 
 def may(day: Day, load: Load, outlet: int) -> bool:
@@ -181,37 +191,42 @@ def items_of(found: Asked, solved: Solved) -> list[tuple[object, ...]]:
     """Every pack of a plan: where it goes and what it brings there, or why it is held. The plan's
     own id is put in later."""
     day, asked_for = found.day, found.problem
-    outlets = loads.assigned(asked_for, solved.planned.packs)
-    going: list[tuple[Load, int, str | None]] = [
-        (asked_for.loads[place], outlets[place], None) for place in sorted(outlets)
+    planned = solved.planned
+    outlets = loads.assigned(asked_for, planned.packs)
+    firms = loads.assigned(asked_for, planned.packs, planned.firm) if day.chain else {}
+    going: list[tuple[Load, int, int | None, str | None]] = [
+        (asked_for.loads[place], outlets[place], firms.get(place), None)
+        for place in sorted(outlets)
     ]
     going += found.kept
-    brought = loads.carried(day, [one[0] for one in going], [one[1] for one in going])
+    brought = loads.carried(
+        day, [one[0] for one in going], [one[1] for one in going], [one[2] for one in going]
+    )
     rows: list[tuple[object, ...]] = []
-    for number, (load, outlet, locked_by) in enumerate(going):
-        rows.append(
-            item(load, "planned", day.known.ids[outlet], brought.parts(number), None, locked_by)
-        )
+    for number, (load, outlet, firm, locked_by) in enumerate(going):
+        ends = day.known.ids[outlet], day.recycler_of(outlet, firm)
+        rows.append(item(load, "planned", ends, brought.parts(number), None, locked_by))
     reasons: dict[tuple[int, ...], str] = {}
     for place, load in enumerate(asked_for.loads):
         if place not in outlets:
             kind = loads.key(day, load)
             if kind not in reasons:
                 reasons[kind] = why_held(day, load)
-            rows.append(item(load, "held", None, None, reasons[kind], None))
-    rows += [item(load, "held", None, None, code.name, None) for load, code in found.held]
+            rows.append(item(load, "held", NOWHERE, None, reasons[kind], None))
+    rows += [item(load, "held", NOWHERE, None, code.name, None) for load, code in found.held]
     return rows
 
 
 def item(
     load: Load,
     state: str,
-    outlet_id: UUID | None,
+    ends: tuple[UUID | None, UUID | None],
     parts: dict[str, object] | None,
     reason: str | None,
     locked_by: str | None,
 ) -> tuple[object, ...]:
-    return load.pack_id, state, load.adcode, load.mass_kg, outlet_id, parts, reason, locked_by
+    """`ends` are the outlet and the firm behind it."""
+    return load.pack_id, state, load.adcode, load.mass_kg, *ends, parts, reason, locked_by
 
 
 def why_held(day: Day, load: Load) -> str:
@@ -251,9 +266,7 @@ async def store(
         outbid=verdict.outbid,
         unused=verdict.unused,
         instance=loads.packed_problem(found.problem),
-        solution=loads.packed_plan(
-            found.problem, plan.packs, plan.prices, instance_digest(network)
-        ),
+        solution=loads.packed_plan(found.problem, plan, instance_digest(network)),
         now=now,
     )
     await plan_store.insert_items(tx, [(plan_id, *one) for one in items])
@@ -318,6 +331,7 @@ async def apply(
     if ours:
         known = known or await snapshot.load(tx)
         day = known.on(plan.hand_over_on)
+        firm_of = {row["pack_id"]: row["recycler_id"] for row in rows}
         wanted = {
             place: known.place[outlet_of[load.pack_id]]
             for place, load in enumerate(ours)
@@ -329,13 +343,19 @@ async def apply(
             "plan_id": str(plan_id),
             "plan_digest": plan.digest,
         }
-        sent = await placing.send(tx, day, ours, wanted, by=by, now=now, why=why)
+        firms = {
+            place: firm
+            for place, outlet in wanted.items()
+            if (firm := firm_named(day, outlet, firm_of[ours[place].pack_id])) is not None
+        }
+        sent = await placing.send(tx, day, ours, wanted, by=by, now=now, why=why, firms=firms)
         order = sorted(sent.routings)
         await plan_store.applied(
             tx,
             plan_id,
             [ours[place].pack_id for place in order],
             [known.ids[sent.outlets[place]] for place in order],
+            [sent.recyclers[place] for place in order],
             [sent.routings[place] for place in order],
             [sent.parts[place] for place in order],
         )
@@ -364,6 +384,14 @@ async def apply(
         left=await plan_store.left(tx, plan_id),
         state=(await get(tx, plan_id)).state,
     )
+
+
+def firm_named(day: Day, outlet: int, recycler_id: UUID) -> int | None:
+    """The firm behind an outlet that is this recycler, the first if it has several plants."""
+    if day.chain is None:
+        return None
+    firms = day.chain.stage.firm[day.chain.ways(outlet)].tolist()
+    return next((one for one in firms if day.recycler_of(outlet, one) == recycler_id), None)
 
 
 def allowed(day: Day, load: Load, outlet: int) -> bool:

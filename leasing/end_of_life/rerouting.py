@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 import numpy as np
 from asyncpg import Record
 
 from leasing.batteries import store as batteries_store
 from leasing.db.pool import Connection
 from leasing.end_of_life import loads, placing, plans, snapshot
+from leasing.end_of_life.chain import Plant
 from leasing.end_of_life.loads import Load, Problem
 from leasing.end_of_life.model import NothingToReroute
 from leasing.end_of_life.reserving import REQUIRED
@@ -26,13 +28,17 @@ from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date
-from leasing.routing import columns, whole
+from leasing.routing import columns, planning, whole
 from leasing.routing.model import PRICE_OF_NO_ROOM, Ints, Network
+from leasing.routing.planning import Planned
 from leasing.routing.worker import Failed, TookTooLong, within
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
 from schemas.packs import PackState
 from schemas.routing import ReroutingView, SuggestionView
+
+Group: TypeAlias = tuple[Day, list[Load], dict[int, int], dict[int, int]]
+"""Packs of a day, with the outlets and the firms thought of for them."""
 
 AT_ONCE = 5_000
 """More packs are planned in a process of their own."""
@@ -42,6 +48,7 @@ SECONDS = 25.0
 # A pack in a lot goes with its lot: when that is cancelled or refused, the pack is found here.
 HIT = """
 SELECT routing.id, routing.pack_id, routing.outlet_id, routing.recycler_id, routing.mass_kg,
+       routing.capacity_ids,
        greatest(routing.hand_over_on, $1) AS hand_over_on, outlet.adcode,
        (explanation -> 'parts' ->> 'net_amount')::bigint AS net_amount, lacking.kinds AS lacking
   FROM routing
@@ -123,19 +130,29 @@ async def reroute(tx: Connection, reason: str, *, by: str, now: datetime) -> Rer
         freed[row["outlet_id"]] = freed.get(row["outlet_id"], 0) + row["mass_kg"]
     for outlet_id, kg in freed.items():
         known.free_kg[known.place[outlet_id]] += kg
+    freed_of_firms: dict[UUID, int] = {}
+    for row in hit:
+        for capacity_id in row["capacity_ids"]:
+            freed_of_firms[capacity_id] = freed_of_firms.get(capacity_id, 0) + row["mass_kg"]
+    known.plants = [with_room(plant, freed_of_firms.get(plant.id, 0)) for plant in known.plants]
     found = {load.pack_id: load for load in await loads.these(tx, list(packs))}
-    groups: list[tuple[Day, list[Load], dict[int, int]]] = []
+    groups: list[Group] = []
     room = known.free_kg.copy()
     for on in sorted({row["hand_over_on"] for row in hit}):
         ours = [found[row["pack_id"]] for row in hit if row["hand_over_on"] == on]
         ours.sort(key=lambda load: load.pack_id)
         day = known.on(on)
-        outlets = await asyncio.to_thread(planned, loads.problem(day, ours, room))
+        outlets, firms = await asyncio.to_thread(planned, loads.problem(day, ours, room))
         for place, outlet in outlets.items():
             room[outlet] -= ours[place].mass_kg
-        groups.append((day, ours, outlets))
-    wanted = {known.ids[outlet] for _, _, outlets in groups for outlet in outlets.values()}
-    await placing.give_back(tx, groups[0][0], freed, wanted)
+        groups.append((day, ours, outlets, firms))
+    wanted = {known.ids[outlet] for _, _, outlets, _ in groups for outlet in outlets.values()}
+    of_firms = {
+        one
+        for day, ours, outlets, firms in groups
+        for one in placing.Ends(day, ours, firms).taken(outlets)
+    }
+    await placing.give_back(tx, groups[0][0], freed, wanted, freed_of_firms, of_firms)
     view = await sent(tx, groups, hit, rerouting_id, by=by, now=now)
     facts: dict[str, object] = {
         "hit": view.hit,
@@ -149,7 +166,7 @@ async def reroute(tx: Connection, reason: str, *, by: str, now: datetime) -> Rer
 
 async def sent(
     tx: Connection,
-    groups: list[tuple[Day, list[Load], dict[int, int]]],
+    groups: list[Group],
     hit: Sequence[Record],
     rerouting_id: UUID,
     *,
@@ -164,9 +181,9 @@ async def sent(
         "rule": "the outlet chosen before may not take the pack any more",
         "rerouting_id": str(rerouting_id),
     }
-    for day, ours, outlets in groups:
+    for day, ours, outlets, firms in groups:
         done = await placing.send(
-            tx, day, ours, outlets, by=by, now=now, why=why, rerouting_id=rerouting_id
+            tx, day, ours, outlets, by=by, now=now, why=why, rerouting_id=rerouting_id, firms=firms
         )
         for place, parts in done.parts.items():
             amounts.append((was[ours[place].pack_id], parts["net_amount"]))
@@ -206,9 +223,17 @@ async def release_all(
     await events.append(tx, told, actor=by, now=now)
 
 
-def planned(problem: Problem) -> dict[int, int]:
-    """Outlets for packs by the best flow at the room there is. None for some when there is no time
-    or no solver: whoever reserves looks for each by itself."""
+def with_room(plant: Plant, kg: int) -> Plant:
+    """A plant with what is about to be given back."""
+    if plant.free_kg is None or not kg:
+        return plant
+    return msgspec.structs.replace(plant, free_kg=plant.free_kg + kg)
+
+
+def planned(problem: Problem) -> tuple[dict[int, int], dict[int, int]]:
+    """Outlets for packs by the best flow at the room there is, and the firms behind them where
+    there are some. None for some packs when there is no time or no solver: whoever reserves looks
+    for each by itself."""
     prices = np.minimum(problem.day.prices, PRICE_OF_NO_ROOM - 1)
     network = replace(problem.network, hold=UNPRICED_HOLD)
     try:
@@ -217,12 +242,18 @@ def planned(problem: Problem) -> dict[int, int]:
         else:
             plan = flowing(network, prices)
     except (TookTooLong, Failed, ImportError):
-        return {}
-    return loads.assigned(problem, plan)
+        return {}, {}
+    firms = {} if plan.firm is None else loads.assigned(problem, plan.packs, plan.firm)
+    return loads.assigned(problem, plan.packs), firms
 
 
-def flowing(network: Network, prices: Ints) -> whole.WholePlan:
-    return whole.plan(network, columns.solve(network, prices if prices.any() else None))
+def flowing(network: Network, prices: Ints) -> Planned:
+    known = prices if prices.any() else None
+    if network.stage is not None:
+        return planning.plan(network, known)
+    relaxed = columns.solve(network, known)
+    packs = whole.plan(network, relaxed)
+    return Planned(packs, relaxed.prices, None, packs.plan_id(network))
 
 
 # --- What planning all anew would bring -------------------------------------------------------

@@ -5,10 +5,12 @@ reservation itself asks once more for room and evidence, in the statement that t
 outlet that filled up meanwhile is passed over for the next best.
 """
 
+from uuid import UUID
+
 import numpy as np
 
 from leasing.db.pool import Connection, savepoint
-from leasing.end_of_life import choosing, rules, snapshot, store
+from leasing.end_of_life import choosing, firms_store, rules, snapshot, store
 from leasing.end_of_life.choosing import Judged
 from leasing.end_of_life.model import NoFeasibleOutlet
 from leasing.end_of_life.snapshot import Day, Known
@@ -23,6 +25,10 @@ TRIES = 100
 
 class Full(Exception):
     """The outlet has no room, or its recycler may not take it any more."""
+
+
+class FirmIsFull(Full):
+    """The firm behind the outlet has no room."""
 
 
 async def judge(tx: Connection, day: Day, asked: Question) -> Judged:
@@ -42,9 +48,13 @@ async def reserve_best(tx: Connection, known: Known, day: Day, asked: Question) 
         chosen = judged.answer.chosen
         if chosen is None:
             break
-        if await taken(tx, day, chosen.outlet, asked.mass_kg):
+        try:
+            await take(tx, day, chosen.outlet, asked)
             return judged
-        judged = await after_refusal(tx, day, asked, chosen.outlet)
+        except FirmIsFull:
+            judged = choosing.judge(await without_full(tx, day, chosen.outlet, asked), asked)
+        except Full:
+            judged = await after_refusal(tx, day, asked, chosen.outlet)
         day = judged.day
     if not known.stale and day.known is known:
         # Perhaps an outlet is new, or a recycler qualified again, and nobody told us yet.
@@ -57,18 +67,42 @@ async def reserve_best(tx: Connection, known: Known, day: Day, asked: Question) 
     )
 
 
-async def taken(tx: Connection, day: Day, outlet: int, mass_kg: int) -> bool:
-    """Reserve room. A refusal leaves no lock on the outlet's row behind: two who try several
-    outlets, each in its own order, would wait for each other."""
-    try:
-        async with savepoint(tx):
-            outlet_id = day.known.ids[outlet]
-            if not await store.reserve(tx, outlet_id, mass_kg, day.day, REQUIRED):
-                raise Full
-    except Full:
-        return False
-    day.known.free_kg[outlet] -= mass_kg
-    return True
+async def take(tx: Connection, day: Day, outlet: int, asked: Question) -> None:
+    """Reserve room, of the outlet and then of the firm where the way ends. Raises `Full`. A refusal
+    leaves no lock on any row behind: two who try several outlets, each in its own order, would wait
+    for each other."""
+    firm = day.firm(outlet, asked)
+    async with savepoint(tx):
+        outlet_id, recycler_id = day.known.ids[outlet], day.recycler_of(outlet, firm)
+        if not await store.reserve(tx, outlet_id, asked.mass_kg, day.day, REQUIRED, recycler_id):
+            raise Full
+        if not await firms_store.take(tx, capacity_ids(day, firm, asked), asked.mass_kg):
+            raise FirmIsFull
+    day.known.free_kg[outlet] -= asked.mass_kg
+
+
+def capacity_ids(day: Day, firm: int | None, asked: Question) -> list[UUID]:
+    """Whose room a pack takes at the end of its way."""
+    if day.chain is None or firm is None:
+        return []
+    return day.chain.limit_ids_of(firm, asked.chemistry)
+
+
+async def without_full(tx: Connection, day: Day, outlet: int, asked: Question) -> Day:
+    """The day for a pack that the best firm behind an outlet refused: without that firm, and
+    without all others that have no room for it either."""
+    firm, chain = day.firm(outlet, asked), day.chain
+    assert chain is not None
+    assert firm is not None
+    day.known.stale = True
+    room = await firms_store.room(tx, chain.limit_ids)
+    full = {
+        int(chain.stage.limit_firm[one])
+        for one, limit_id in enumerate(chain.limit_ids)
+        if chain.stage.limit_chemistries[one] >> asked.chemistry & 1
+        and room.get(limit_id, 0) < asked.mass_kg
+    }
+    return day.without(full | {firm}, asked.chemistry)
 
 
 async def after_refusal(tx: Connection, day: Day, asked: Question, outlet: int) -> Judged:

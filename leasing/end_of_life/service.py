@@ -12,6 +12,7 @@ from leasing.batteries.store import Pack
 from leasing.db.pool import Connection
 from leasing.end_of_life import (
     choosing,
+    firms_store,
     loads,
     placing,
     recovery,
@@ -93,7 +94,8 @@ async def route(
     chosen, day = judged.answer.chosen, judged.day
     assert chosen is not None
     await batteries.move(tx, pack, PackState.ROUTED)
-    recycler = day.known.recycler_ids[day.known.recycler[chosen.outlet]]
+    firm = day.firm(chosen.outlet, asked)
+    recycler = day.recycler_of(chosen.outlet, firm)
     routing_id = await store.insert_routing(
         tx,
         pack_id=pack_id,
@@ -106,6 +108,7 @@ async def route(
         explanation=choosing.explanation(judged),
         now=now,
         expires_at=midnight(terms.expires_on(day.terms, data.hand_over_on)),
+        capacity_ids=reserving.capacity_ids(day, firm, asked),
     )
     facts: dict[str, object] = {
         "routing_id": routing_id,
@@ -187,18 +190,19 @@ async def lot_options(tx: Connection, data: LotRoutingCreate, known: Known) -> L
 def lot_option(judged: LotJudged, ours: list[Load], outlet: int) -> LotOptionView:
     day = judged.day
     brought = loads.carried(day, ours, [outlet] * len(ours))
-    offer, freight, packing = (
-        sum(each) for each in (brought.offer, brought.freight, brought.packing)
+    offer, onward, freight, packing = (
+        sum(each) for each in (brought.offer, brought.onward, brought.freight, brought.packing)
     )
     return LotOptionView(
         outlet_id=day.known.ids[outlet],
         outlet_code=day.known.codes[outlet],
-        recycler_id=day.known.recycler_ids[day.known.recycler[outlet]],
+        recycler_id=day.recycler_of(outlet, brought.firm[0]),
         distance_m=100 * int(judged.far[outlet]),
         offer_amount=offer,
+        onward_amount=onward,
         freight_amount=freight,
         packing_amount=packing,
-        net_amount=offer + freight + packing,
+        net_amount=offer + onward + freight + packing,
     )
 
 
@@ -297,6 +301,7 @@ async def release(
     await batteries.move(tx, pack, PackState.CONDEMNED)
     await store.release(tx, routing_id, data.released_on, data.reason)
     await store.move_mass(tx, routing.outlet_id, reserved_kg=-routing.mass_kg)
+    await firms_store.give_back(tx, dict.fromkeys(routing.capacity_ids, routing.mass_kg))
     facts: dict[str, object] = {"routing_id": routing_id, "reason": data.reason}
     step = Step(
         pack.id, "route.released", data.released_on, facts, routing.adcode, routing.recycler_id

@@ -11,6 +11,7 @@ import asyncio
 import io
 from collections.abc import Iterable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,7 +27,9 @@ import structlog
 from leasing.batteries.codes import Chemistry
 from leasing.db import clock
 from leasing.db.pool import GONE, LESSOR, Connection, Database, LoneConnection, begin
+from leasing.end_of_life import chain as chains
 from leasing.end_of_life import terms as routing_terms
+from leasing.end_of_life.chain import Behind, Chain, Firms, Plant
 from leasing.end_of_life.rules import REQUIRED
 from leasing.end_of_life.terms import HAZARDS, Terms
 from leasing.kit.time import civil_date
@@ -61,6 +64,8 @@ MOST_RULES = 20
 """Provinces that may keep their packs at one time; a set of hazards has 63 bits."""
 PRICES_LAST = timedelta(days=3)
 """Prices of space of a plan that is older say nothing any more."""
+FORGOTTEN = timedelta(days=366)
+"""What plants treated so long ago is not asked for any more."""
 DAYS_KEPT = 16
 
 ROOM_AGE_S = 1.0
@@ -150,6 +155,8 @@ class Known:
     """That plan."""
     stale: bool = False
     """Somebody saw that the database says otherwise."""
+    behind: list[Behind] = field(default_factory=list)
+    plants: list[Plant] = field(default_factory=list)
     place: dict[UUID, int] = field(init=False)
     provinces: Ints = field(init=False)
     days: dict[date, "Day"] = field(default_factory=dict)
@@ -181,9 +188,21 @@ class Day:
         self.ruled = ruled(known.rules, day)
         self.offers = [one for one in known.offers if in_days(one.from_on, one.to_on, day)]
         self.network = network(self)
+        self.chain = chain(self)
+        if self.chain is not None:
+            self.network = self.chain.network
         prices = np.array([known.prices.get(one, 0) for one in known.ids], dtype=np.int64)
         self.prices = prices
         self.atlas = Atlas(self.network, prices)
+
+    def without(self, full: set[int], chemistry: int) -> "Day":
+        """The day for packs of a chemistry for which some firms have no room."""
+        assert self.chain is not None
+        other = copy(self)
+        other.chain = self.chain.without(full, chemistry)
+        other.network = other.chain.network
+        other.atlas = Atlas(other.network, self.prices)
+        return other
 
     @property
     def is_priced(self) -> bool:
@@ -230,9 +249,21 @@ class Day:
             mass_kg=load.mass_kg,
         )
 
-    def valid_to(self, outlet: int) -> date | None:
+    def firm(self, outlet: int, asked: Question) -> int | None:
+        """The firm behind an outlet where a pack brings most; None where there is no chain."""
+        if self.chain is None:
+            return None
+        return self.chain.best(outlet, asked.chemistry, asked.dispositions)
+
+    def recycler_of(self, outlet: int, firm: int | None) -> UUID:
+        """Who ends the way: the outlet's recycler where there is no chain."""
+        if self.chain is None or firm is None:
+            return self.known.recycler_ids[int(self.known.recycler[outlet])]
+        return self.known.recycler_ids[int(self.chain.recycler[firm])]
+
+    def valid_to(self, outlet: int, firm: int | None) -> date | None:
         """The last day but one on which the recycler's evidence holds, as far as it is known."""
-        papers = self.known.papers.get(self.known.recycler_ids[self.known.recycler[outlet]], [])
+        papers = self.known.papers.get(self.recycler_of(outlet, firm), [])
         ends = [paper.to_on for paper in papers if paper.holds(self.day) and paper.to_on]
         return min(ends, default=None)
 
@@ -287,7 +318,7 @@ def network(day: Day) -> Network:
         takes_chemistries=known.takes_chemistries,
         takes_hazards=hazards,
         single_load_kg=np.array(load, dtype=np.int64),
-        offer=offers(day),
+        offer=offers(day)[:, :, known.recycler],
         freight=np.tile(np.array(terms.freight, dtype=np.int64), times),
         packing=np.tile(np.array(terms.packing, dtype=np.int64), times),
         circuity_percent=terms.circuity_percent,
@@ -308,12 +339,12 @@ def closed(day: Day, unfit: list[int]) -> Ints:
 
 
 def offers(day: Day) -> Ints:
-    """What each outlet's recycler gives. On a day without any offers each gives nothing, and
-    takes everything."""
+    """What each recycler gives. On a day without any offers each gives nothing, and takes
+    everything."""
     known = day.known
     shape = (len(DISPOSITIONS), len(CHEMISTRIES), len(known.recycler_ids))
     if not day.is_priced:
-        return np.zeros((*shape[:2], len(known.ids)), dtype=np.int64)
+        return np.zeros(shape, dtype=np.int64)
     by_recycler = np.full(shape, FORBIDDEN, dtype=np.int64)
     place = {recycler_id: number for number, recycler_id in enumerate(known.recycler_ids)}
     for one in day.offers:
@@ -321,8 +352,35 @@ def offers(day: Day) -> Ints:
             disposition = DISPOSITIONS.index(one.disposition)
             chemistry = CHEMISTRIES.index(Chemistry(one.chemistry))
             by_recycler[disposition, chemistry, place[one.recycler_id]] = one.price
-    found: Ints = by_recycler[:, :, known.recycler]
-    return found
+    return by_recycler
+
+
+def chain(day: Day) -> Chain | None:
+    """The firms behind outlets; None when every outlet has its recycler alone, without a plant."""
+    known = day.known
+    place = {recycler_id: number for number, recycler_id in enumerate(known.recycler_ids)}
+    behind = [
+        (known.place[one.outlet_id], place[one.recycler_id])
+        for one in known.behind
+        if in_days(one.from_on, one.to_on, day.day)
+    ]
+    plants = [
+        (place[one.recycler_id], one)
+        for one in known.plants
+        if in_days(one.from_on, one.to_on, day.day) and one.recycler_id in place
+    ]
+    if not (behind or plants):
+        return None
+    firms = Firms(
+        owner=known.recycler,
+        behind=behind,
+        plants=plants,
+        lawful=np.array([not day.missing[one] for one in known.recycler_ids], dtype=np.bool_),
+        price=offers(day),
+        letters=CHEMISTRIES,
+    )
+    # An outlet packs what it sends on, and sends it in loads: the rates of intact packs.
+    return chains.chain(day.network, firms, day.terms.freight[0], day.terms.packing[0])
 
 
 # --- Out of the database ----------------------------------------------------------------------
@@ -361,6 +419,20 @@ SELECT recycler_id, chemistry, disposition, lower(valid) AS from_on, upper(valid
  ORDER BY recycler_id, chemistry, disposition, valid
 """
 
+BEHIND = """
+SELECT outlet_id, recycler_id, lower(valid) AS from_on, upper(valid) AS to_on
+  FROM outlet_firm
+ ORDER BY outlet_id, recycler_id, valid
+"""
+
+PLANTS = """
+SELECT id, recycler_id, array_to_string(chemistries, '') AS chemistries, lower(valid) AS from_on,
+       upper(valid) AS to_on, longitude, latitude, capacity_kg - reserved_kg AS free_kg
+  FROM treatment_capacity
+ WHERE upper(valid) > $1
+ ORDER BY recycler_id, valid, id
+"""
+
 TERMS = """
 SELECT from_on, circuity_percent, freight_cny_per_kg_km, packing_cny_per_kg, hold_cny_per_kg,
        collecting_load_kg, concentrated_load_kg, reservation_days
@@ -391,7 +463,11 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
     those made for days before one."""
     today = civil_date(await clock.now(tx))
     rows = await tx.fetch(OUTLETS)
-    recycler_ids = sorted({row["recycler_id"] for row in rows})
+    behind = [msgspec.convert(dict(row), Behind) for row in await tx.fetch(BEHIND)]
+    plants = [
+        msgspec.convert(dict(row), Plant) for row in await tx.fetch(PLANTS, today - FORGOTTEN)
+    ]
+    recycler_ids = sorted({row["recycler_id"] for row in rows} | {b.recycler_id for b in behind})
     place = {recycler_id: number for number, recycler_id in enumerate(recycler_ids)}
     papers: dict[UUID, list[Paper]] = {}
     for row in await tx.fetch(PAPERS, [str(kind) for kind in REQUIRED]):
@@ -421,6 +497,8 @@ async def load(tx: Connection, prices_before: date | None = None) -> Known:
         rules=[msgspec.convert(dict(row), Rule) for row in await tx.fetch(RULES)],
         prices={},
         priced_by=None,
+        behind=behind,
+        plants=plants,
     )
     overdue = {found.place[row["id"]]: row["overdue_from"] for row in await tx.fetch(OVERDUE)}
     found.overdue_from = dict(sorted(overdue.items()))
@@ -490,6 +568,21 @@ def version(known: Known) -> str:
         np.array([known.prices.get(one, 0) for one in known.ids], dtype=np.int64),
     )
     place = {recycler_id: number for number, recycler_id in enumerate(known.recycler_ids)}
+    firms = [
+        (known.place[one.outlet_id], place[one.recycler_id], one.from_on, one.to_on)
+        for one in known.behind
+    ]
+    treated = [
+        (
+            place[one.recycler_id],
+            one.chemistries,
+            (one.from_on, one.to_on),
+            (one.longitude, one.latitude),
+            one.free_kg is None,
+        )
+        for one in known.plants
+        if one.recycler_id in place
+    ]
     told = msgspec.json.encode(
         (
             numbers,
@@ -523,6 +616,7 @@ def version(known: Known) -> str:
                 for one in known.terms
             ],
             known.rules,
+            *([firms, treated] if firms or treated else []),
         )
     )
     return sha256(told).hexdigest()

@@ -70,18 +70,18 @@ UPDATE outlet
            FROM unnest($4::text[]) AS needed (kind)
           WHERE NOT EXISTS (
             SELECT FROM qualification
-             WHERE qualification.party_id = outlet.recycler_id
+             WHERE qualification.party_id = $5
                AND qualification.kind = needed.kind
                AND qualification.valid @> $3::date))
 """
 
 
 async def reserve(
-    tx: Connection, outlet_id: UUID, mass_kg: int, on: date, required: list[str]
+    tx: Connection, outlet_id: UUID, mass_kg: int, on: date, required: list[str], recycler_id: UUID
 ) -> bool:
     """Take room for what is handed over on a day; False when there is none, the outlet is closed,
-    or the recycler lacks evidence on that day."""
-    return await tx.execute(RESERVE, outlet_id, mass_kg, on, required) == "UPDATE 1"
+    or the recycler at the end of the way lacks evidence on that day."""
+    return await tx.execute(RESERVE, outlet_id, mass_kg, on, required, recycler_id) == "UPDATE 1"
 
 
 MOVE_MASS = """
@@ -107,8 +107,8 @@ async def move_mass(
 
 INSERT_ROUTING = """
 INSERT INTO routing (pack_id, disposition_id, outlet_id, recycler_id, mass_kg, distance_m,
-                     hand_over_on, explanation, chosen_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     hand_over_on, explanation, chosen_at, expires_at, capacity_ids)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 RETURNING id
 """
 
@@ -126,6 +126,7 @@ async def insert_routing(
     explanation: dict[str, object],
     now: datetime,
     expires_at: datetime,
+    capacity_ids: list[UUID],
 ) -> UUID:
     created: UUID = await tx.fetchval(
         INSERT_ROUTING,
@@ -139,6 +140,7 @@ async def insert_routing(
         explanation,
         now,
         expires_at,
+        capacity_ids,
     )
     return created
 
@@ -202,7 +204,7 @@ async def is_released(tx: Connection, routing_id: UUID) -> bool:
 
 LOCK_ROUTING = """
 SELECT routing.id, pack_id, outlet_id, routing.recycler_id, state, mass_kg, hand_over_on,
-       outlet.adcode
+       outlet.adcode, capacity_ids
   FROM routing
   JOIN outlet ON outlet.id = outlet_id
  WHERE routing.id = $1

@@ -29,7 +29,7 @@ def prove(row: Record) -> Proved:
     if held.instance != instance_digest(instance):
         raise Wrong("the plan is for another problem")
     certificate.whole(instance, held.plan)
-    verdict = certificate.judge(instance, held.prices, held.plan)
+    verdict = certificate.judge(instance, held.prices, held.plan, held.limit_prices)
     stored = (row["value"], row["bound"], row["outbid"], row["unused"])
     found = (verdict.value, verdict.bound, verdict.outbid, verdict.unused)
     return Proved(str(row["id"]), verdict, stored == found)

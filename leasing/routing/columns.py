@@ -6,7 +6,9 @@ short. When no pair is better, the flow is best of all, and the prices prove it 
 Prices to begin with are learnt on classes merged by place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -75,6 +77,10 @@ class Part:
     hold: int
 
 
+Sender: TypeAlias = Callable[[Part, Pairs], tuple[Ints, Ints, Ints]]
+"""The best flow over some arcs: kg of each, kg held of each class of the part, prices of space."""
+
+
 def solve(instance: Instance, prices: Ints | None = None, within: Pricer | None = None) -> Relaxed:
     """Certified over all pairs. `prices`, say of last night, replace what merged classes teach."""
     ask = within or pricer(instance)
@@ -139,14 +145,21 @@ def start_prices(prices: Ints, free: Ints) -> Ints:
 
 
 def generate(
-    ask: Pricer, part: Part, prices: Ints, arcs: Pairs, classes: int, short: int
+    ask: Pricer,
+    part: Part,
+    prices: Ints,
+    arcs: Pairs,
+    classes: int,
+    short: int,
+    sender: Sender | None = None,
 ) -> Relaxed:
     """The best flow from these prices and arcs on; when at most `short` classes have a better arc,
-    that is enough."""
+    that is enough. `sender` finds the best over few arcs in place of a min-cost flow."""
+    sender = sender or send
     arcs = joined([arcs, near(ask, part, prices, arcs, classes)])
     adding = np.full(classes, FIRST_ADDED)
     for turn in range(1, MAX_ROUNDS + 1):
-        kg, held, prices = send(part, arcs)
+        kg, held, prices = sender(part, arcs)
         gain = gains(part, arcs, prices, classes)
         more = missing(ask, part.rows, prices, gain, adding)
         if len(np.unique(more.row)) <= short:

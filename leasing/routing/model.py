@@ -50,6 +50,7 @@ class Against(IntEnum):
     NO_OFFER = 13
     CLOSED = 14
     TRANSPORT_CHECK = 15
+    FIRM_FULL = 16
 
 
 class BadInstance(Invalid):
@@ -94,6 +95,48 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Utilisation firms behind outlets: the second stage of a way.
+
+    Way k leads from outlet `outlet[k]` to firm `firm[k]`; each pair is there once. Firm f gives
+    `price[d, c, f]` for disposition d and chemistry c, 0.0001 CNY/kg, FORBIDDEN for nothing. Where
+    `leg[k]` is 1 a kilogram is carried on to the firm's place at `freight`, 0.0000001 CNY/(kg·km)
+    of road, and packed anew for `packing`, 0.0001 CNY/kg; where it is 0 the price holds at the
+    outlet. Limit l: firm `limit_firm[l]` treats `limit_kg[l]` kg at most of the chemistries in
+    `limit_chemistries[l]` (bits) together; what no limit names is taken at any amount.
+    """
+
+    firms: Places
+    price: Ints
+    outlet: Ints
+    firm: Ints
+    leg: Ints
+    freight: int
+    packing: int
+    limit_firm: Ints
+    limit_chemistries: Ints
+    limit_kg: Ints
+
+    def __post_init__(self) -> None:
+        firms = len(self.firms.longitude)
+        if len(self.firms.latitude) != firms or self.price.ndim != 3:
+            raise BadInstance("each firm has a place, and a price by disposition and chemistry")
+        if self.price.shape[2] != firms:
+            raise BadInstance("price needs dispositions × chemistries × firms")
+        if not len(self.outlet) == len(self.firm) == len(self.leg):
+            raise BadInstance("each way has an outlet, a firm, and a second leg or none")
+        if not len(self.limit_firm) == len(self.limit_chemistries) == len(self.limit_kg):
+            raise BadInstance("each limit has a firm, chemistries and kilograms")
+        for named in (self.firm, self.limit_firm):
+            if len(named) and (named.min() < 0 or named.max() >= firms):
+                raise BadInstance("a way or a limit is of a firm that is not there")
+        if len(self.limit_kg) and self.limit_kg.min() < 0:
+            raise BadInstance("no firm has less than no room")
+        if len(np.unique(np.stack([self.outlet, self.firm]), axis=1).T) != len(self.outlet):
+            raise BadInstance("each way from an outlet to a firm is there once")
+
+
+@dataclass(frozen=True)
 class Network:
     """Classes and outlets on the map.
 
@@ -102,6 +145,9 @@ class Network:
     chemistry c, 0.0001 CNY/kg, FORBIDDEN for nothing. `closed[j]` is the code of Against why j
     takes nothing at all, 0 when it does. By hazard: `freight` in 0.0000001 CNY/(kg·km) of road,
     `packing` in 0.0001 CNY/kg. Road is `circuity_percent` of the great circle.
+
+    With a `stage`, `offer` is what the best firm behind each outlet gives less the way to it, as
+    long as firms have room (`stages.folded`).
     """
 
     classes: Packs
@@ -120,6 +166,7 @@ class Network:
     packing: Ints
     circuity_percent: int
     hold: int
+    stage: Stage | None = None
 
     def __post_init__(self) -> None:
         check(self.classes, self.free_kg)
@@ -136,6 +183,14 @@ class Network:
             raise BadInstance("all arrays of classes are of one length, and all of outlets")
         if self.offer.ndim != 3 or self.offer.shape[2] != m:
             raise BadInstance("offer needs dispositions × chemistries × outlets")
+        if self.stage is not None:
+            ways = self.stage.outlet
+            if len(ways) and (ways.min() < 0 or ways.max() >= m):
+                raise BadInstance("a way begins at an outlet that is not there")
+            if self.stage.price.shape[:2] != self.offer.shape[:2]:
+                raise BadInstance(
+                    "outlets and firms speak of the same dispositions and chemistries"
+                )
 
 
 Instance: TypeAlias = Table | Network
@@ -174,7 +229,7 @@ def instance_digest(instance: Instance) -> str:
     packs = (one.classes.mass_kg, one.classes.packs, one.free_kg, one.hold)
     if isinstance(one, Table):
         return digest(*packs, one.value.astype(np.int64))
-    return digest(
+    mapped = digest(
         *packs,
         one.at.longitude,
         one.at.latitude,
@@ -191,4 +246,21 @@ def instance_digest(instance: Instance) -> str:
         one.freight,
         one.packing,
         one.circuity_percent,
+    )
+    if one.stage is None:
+        return mapped
+    ways = one.stage
+    return digest(
+        mapped,
+        ways.firms.longitude,
+        ways.firms.latitude,
+        ways.price,
+        ways.outlet,
+        ways.firm,
+        ways.leg,
+        ways.freight,
+        ways.packing,
+        ways.limit_firm,
+        ways.limit_chemistries,
+        ways.limit_kg,
     )

@@ -89,6 +89,8 @@ LISTS = [
     "/v1/scrap-offers",
     "/v1/routing-terms",
     "/v1/province-rules",
+    "/v1/outlet-firms",
+    "/v1/treatment-capacities",
     "/v1/routing-plans",
     "/v1/reroutings",
     f"/v1/packs/{UUID(int=1)}/readings",

@@ -16,6 +16,7 @@ async def ways_to_recyclers(teller: Teller, staff: Voice) -> None:
     near, far = await two_recyclers(teller)
     packs = await stories.condemned_packs(teller.world, 3)
     await what_it_rests_on(teller, staff)
+    await firms_behind(teller, staff, near, far)
     hand_over = str(teller.on + timedelta(days=4))
     path = f"/v1/packs/{packs[0]['id']}/route-options"
     title = "the farther one brings more, and this is what the nearest lacks"
@@ -84,6 +85,34 @@ async def what_it_rests_on(teller: Teller, staff: Voice) -> None:
     }
     await staff.post("a province keeps its packs for a winter", "/v1/province-rules", rule)
     await staff.get("provinces that keep theirs", "/v1/province-rules")
+
+
+async def firms_behind(teller: Teller, staff: Voice, near: str, far: str) -> None:
+    """From 2028 on, so that nothing else of the story changes."""
+    found = await teller.world.staff.get("/v1/outlets", recycler_id=near)
+    link = {
+        "outlet_id": found["items"][0]["id"],
+        "recycler_id": far,
+        "valid_from": "2028-01-01",
+        "document": "综合利用协议 2027-12",
+    }
+    entered = await staff.post("another firm behind an outlet", "/v1/outlet-firms", link)
+    end = {"ended_on": "2029-01-01"}
+    await staff.post("for a year", f"/v1/outlet-firms/{entered['id']}/end", end)
+    await staff.get("where that firm stands", "/v1/outlet-firms", recycler_id=far)
+    plant = {
+        "recycler_id": far,
+        "chemistries": ["B"],
+        "valid_from": "2028-01-01",
+        "valid_to": "2028-02-01",
+        "longitude": 113.9,
+        "latitude": 35.3,
+        "capacity_kg": 250_000,
+        "document": "环评批复 示例",
+    }
+    path = "/v1/treatment-capacities"
+    await staff.post("what its plant treats in a month", path, plant)
+    await staff.get("and what is reserved of that", path, recycler_id=far)
 
 
 async def a_plan(teller: Teller, staff: Voice, title: str = "proposed this night") -> build.Json:

@@ -1,10 +1,12 @@
 """Small problems of routing, made up."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
-from leasing.routing.model import FORBIDDEN, Ints, Network, Packs, Places, Table
+from leasing.routing import stages
+from leasing.routing.model import FORBIDDEN, Ints, Network, Packs, Places, Stage, Table
 
 
 def ints(*values: int) -> Ints:
@@ -78,3 +80,40 @@ def small_network(seed: int, classes: int = 20, outlets: int = 30) -> Network:
         circuity_percent=130,
         hold=-15_000,
     )
+
+
+def with_firms(network: Network, seed: int, firms: int = 4, share: float = 0.6) -> Network:
+    """The network with one or two firms behind most outlets. All firms together treat about this
+    share of the packs; some have a limit for each chemistry, some one for all, the last has none.
+    """
+    random = np.random.default_rng(1_000 + seed)
+    ways = sorted(
+        (outlet, int(firm))
+        for outlet in range(len(network.free_kg))
+        if outlet % 7
+        for firm in random.choice(firms, random.integers(1, 3), replace=False)
+    )
+    outlet, firm = np.array(ways, dtype=np.int64).T.copy()
+    price = random.integers(20_000, 60_000, (2, 2, firms))
+    price[0, :, ::3] = FORBIDDEN
+    each = share * int(network.classes.supply_kg.sum()) / firms
+    limits = [
+        (one, chemistries, round(each * random.uniform(0.2, 1.2)))
+        for one in range(firms - 1)
+        for chemistries in ((1, 2) if one % 2 else (3,))
+    ]
+    limit_firm, limit_chemistries, limit_kg = np.array(limits, dtype=np.int64).T.copy()
+    somewhere = random.integers(0, 400_000, (2, firms))
+    stage = Stage(
+        firms=Places(11_000_000 + somewhere[0], 3_000_000 + somewhere[1]),
+        price=price,
+        outlet=outlet,
+        firm=firm,
+        leg=random.integers(0, 2, len(outlet)),
+        freight=14_000,
+        packing=500,
+        limit_firm=limit_firm,
+        limit_chemistries=limit_chemistries,
+        limit_kg=limit_kg,
+    )
+    return stages.folded(replace(network, stage=stage))
