@@ -72,20 +72,8 @@ SELECT pack.id AS pack_id, decided.id AS disposition_id, decided.decided_on, pac
   JOIN site ON site.id = last_stay.site_id
 """
 
-# What failed its transport check waits for a treatment (`failed_transport_check` says so of one).
 ALL_WAITING = f"""{WAITING}
  WHERE pack.state = 'condemned'
-   AND NOT EXISTS (
-         SELECT FROM inspection AS failed
-          WHERE failed.pack_id = pack.id
-            AND NOT failed.transport_passed
-            AND NOT EXISTS (
-                  SELECT FROM transport_treatment WHERE inspection_id = failed.id)
-            AND NOT EXISTS (
-                  SELECT FROM inspection AS later
-                   WHERE later.pack_id = failed.pack_id
-                     AND later.transport_passed IS NOT NULL
-                     AND (later.inspected_on, later.id) > (failed.inspected_on, failed.id)))
  ORDER BY pack.id
  LIMIT $1
 """
@@ -97,8 +85,8 @@ THESE_WAITING = f"""{WAITING}
 
 
 async def waiting(tx: Connection, limit: int) -> list[Load]:
-    """Every pack that was condemned, may be packed and has no way to an outlet yet, in order of
-    id."""
+    """Every pack that was condemned and has no way to an outlet yet, in order of id; also what may
+    not be packed, so that a plan says why it stays."""
     return convert_all(await tx.fetch(ALL_WAITING, limit), Load)
 
 
