@@ -62,6 +62,9 @@ def test_a_typhoon_week_ends_with_every_kilogram_and_every_fen_in_its_place(data
                 before, _ = await typhoon.loads_of_outlets(tx)
             await planned_overnight(world, coast)
             await applied_by_prefecture(world)
+            sent = await half_is_on_its_way(world)
+            firm = await a_recycler_is_withdrawn(world, sent)
+            await delivered_and_recycled(world, firm)
 
     database(scenario)
 
@@ -170,7 +173,18 @@ async def planned_overnight(world: World, coast: Coast) -> None:
     on_island = {p.id for p in waiting if p.adcode[:2] == ISLAND[:2]} - leaking
     assert reasons.keys() == leaking | on_island
     assert {reasons[one] for one in leaking} == {"TRANSPORT_CHECK"}
-    assert all({"SPACE", "PROVINCE_RULE"} <= set(reasons[one].split(", ")) for one in on_island)
+    assert {reasons[one] for one in on_island} == {"SPACE"}
+    # Asked for one of them: the island is full, and everything else is across the strait.
+    told = await world.staff.get(
+        f"/v1/packs/{min(on_island)}/route-options", hand_over_on=plan["hand_over_on"]
+    )
+    assert told["chosen"] is None
+    counts = {one["code"]: one["outlets"] for one in told["excluded"]}
+    assert 0 < counts["SPACE"] < counts["PROVINCE_RULE"] < told["outlets"]
+    # Of what may leave nothing stays in a full prefecture, and nothing is held.
+    going = [one for one in items if one["state"] == "planned"]
+    assert not {one["outlet_code"][:4] for one in going} & {adcode[:4] for adcode in FULL}
+    assert len(going) + len(reasons) == len(waiting)
     # Twice the same is the same.
     await stories.run_job(world, "routing", PLANNED_ON)
     (again,) = (await world.staff.get("/v1/routing-plans"))["items"]
@@ -188,5 +202,161 @@ async def applied_by_prefecture(world: World) -> None:
     assert (done["left"], done["state"]) == (0, "applied")
     ways = await everything(world, "/v1/routings", state="reserved")
     assert len(ways) == plan["planned"]
-    outlets = {one["outlet_code"][:4] for one in ways}
-    assert not outlets & {adcode[:4] for adcode in FULL}
+
+
+async def half_is_on_its_way(world: World) -> list[Json]:
+    """All that has a way is packed, a lot for each outlet and hazard; every other lot leaves."""
+    made = await packed(world, APPLIED_ON, "TY")
+    await world.set_clock(WITHDRAWN_ON)
+    carrier = await lots.carrier(world)
+    for lot in made[::2]:
+        await dispatched(world, lot, carrier, WITHDRAWN_ON)
+    return await everything(world, "/v1/consignments")
+
+
+async def packed(world: World, on: date, name: str) -> list[Json]:
+    """Lots of all that is reserved and in no lot."""
+    hazard = {pack_id: found for pack_id, found in await hazards(world)}
+    taken = {
+        pack["routing_id"]
+        for state in ("packed", "dispatched", "weighed_in")
+        for lot in await everything(world, "/v1/consignments", state=state)
+        for pack in (await world.staff.get(f"/v1/consignments/{lot['id']}"))["packs"]
+    }
+    groups: dict[tuple[str, str], list[Json]] = defaultdict(list)
+    for way in await everything(world, "/v1/routings", state="reserved"):
+        if way["id"] not in taken:
+            groups[way["outlet_code"], hazard[way["pack_id"]]].append(way)
+    made = []
+    for number, key in enumerate(sorted(groups)):
+        wanted = lots.packed(groups[key], f"{name}-{number:03}", packed_on=str(on))
+        made.append(await world.staff.post("/v1/consignments", wanted))
+    return made
+
+
+async def hazards(world: World) -> list[tuple[str, str]]:
+    rows = await everything(world, "/v1/inspections")
+    return [(row["pack_id"], row["hazard"]) for row in rows]
+
+
+async def dispatched(world: World, lot: Json, carrier: Json, on: date) -> None:
+    leaves = lots.sent(carrier["id"], dispatched_on=str(on))
+    await world.staff.post(f"/v1/consignments/{lot['id']}/dispatch", leaves)
+
+
+async def a_recycler_is_withdrawn(world: World, sent: list[Json]) -> str:
+    """The firm to which most goes, of those with lots on the road and lots still in the depot. Its
+    lots in the depot are unpacked and go elsewhere; those on the road staff is told of; nobody else
+    moves."""
+    kg: Counter[str] = Counter()
+    states = defaultdict(set)
+    for lot in sent:
+        kg[lot["recycler_id"]] += lot["expected_kg"]
+        states[lot["recycler_id"]].add(lot["state"])
+    both = [one for one in kg if len(states[one]) == 2]
+    firm = max(both, key=lambda one: (kg[one], one))
+    announced = {
+        "announcement_no": "2026 年第 31 号",
+        "document": "撤销公告",
+        "withdrawn_on": str(WITHDRAWN_ON),
+        "kinds": ["filing", "eia", "discharge_permit"],
+        "firms": [firm],
+    }
+    before = {one["pack_id"]: one for one in await everything(world, "/v1/routings")}
+    hit = {one["pack_id"] for one in before.values() if one["recycler_id"] == firm}
+    withdrawal = await world.staff.post("/v1/withdrawals", announced)
+    assert withdrawal["to_reroute"] == len(hit)
+    on_road = [one for one in sent if one["recycler_id"] == firm and one["state"] == "dispatched"]
+    gone = set()
+    for lot in on_road:
+        detail = await world.staff.get(f"/v1/consignments/{lot['id']}")
+        gone |= {pack["pack_id"] for pack in detail["packs"]}
+    done = await world.staff.post("/v1/reroutings", {"reason": "撤销公告 31"})
+    assert done["hit"] == len(hit - gone) > 0
+    assert done["rerouted"] == done["hit"]
+    stranded = await everything(world, "/v1/consignments", stranded=True)
+    assert {one["id"] for one in stranded} == {one["id"] for one in on_road}
+    unpacked = await everything(world, "/v1/consignments", state="cancelled")
+    assert {one["recycler_id"] for one in unpacked} == {firm}
+    after = {
+        one["pack_id"]: one for one in await everything(world, "/v1/routings", state="reserved")
+    }
+    assert after.keys() == before.keys()
+    for pack_id, way in after.items():
+        if pack_id in hit - gone:
+            assert way["recycler_id"] != firm
+        else:
+            assert way == before[pack_id]
+    # What is on the road is refused at the gate, and goes elsewhere then.
+    for lot in stranded:
+        path = f"/v1/consignments/{lot['id']}"
+        refusal = {"refused_on": str(WITHDRAWN_ON), "reason": "the recycler was withdrawn"}
+        assert (await world.staff.post(f"{path}/refusal", refusal))["state"] == "refused"
+    done = await world.staff.post("/v1/reroutings", {"reason": "撤销公告 31"})
+    assert done["hit"] == done["rerouted"] == len(gone)
+    assert await everything(world, "/v1/consignments", stranded=True) == []
+    return firm
+
+
+async def delivered_and_recycled(world: World, firm: str) -> None:
+    """The rest is packed and leaves; everything is weighed where it comes in, by the recycler's own
+    scales, received, and treated. One lot weighs too little, one batch yields too little."""
+    on = WITHDRAWN_ON + timedelta(days=1)
+    await world.set_clock(on)
+    await packed(world, on, "TZ")
+    carrier = await lots.carrier(world)
+    for lot in await everything(world, "/v1/consignments", state="packed"):
+        await dispatched(world, lot, carrier, on)
+    on += timedelta(days=1)
+    await world.set_clock(on)
+    keys: dict[str, build.Client] = {}
+    for number, lot in enumerate(await everything(world, "/v1/consignments", state="dispatched")):
+        assert lot["recycler_id"] != firm
+        if lot["recycler_id"] not in keys:
+            keys[lot["recycler_id"]] = await world.login(Role.RECYCLER, lot["recycler_id"])
+        await taken_in(world, keys[lot["recycler_id"]], lot, on, number)
+
+
+async def taken_in(
+    world: World, recycler: build.Client, lot: Json, on: date, number: int
+) -> None:
+    path = f"/v1/consignments/{lot['id']}"
+    kg = Decimal(lot["expected_kg"]) - (40 if number == 3 else Decimal("0.3"))
+    weighed = await recycler.post(
+        f"{path}/weigh-in", {"weighed_on": str(on), "weighed_kg": str(kg)}
+    )
+    received = {"received_on": str(on)}
+    if number == 3:
+        assert weighed["is_discrepant"]
+        await recycler.refused("POST", f"{path}/receipt", 409, received)
+        why = {"explanation": "electrolyte ran out of a dented pack"}
+        await world.staff.post(f"{path}/explanation", why)
+    await recycler.post(f"{path}/receipt", received)
+    batch = await world.staff.post(
+        "/v1/recovery-batches",
+        {
+            "number": f"B-{number}",
+            "received_on": str(on),
+            "mass_in_kg": str(kg),
+            "consignment_id": lot["id"],
+        },
+    )
+    lithium = "88.5" if number == 5 else "91.2"
+    recovered, residue = (kg * share for share in (Decimal("0.70"), Decimal("0.25")))
+    certified = await world.staff.post(
+        f"/v1/recovery-batches/{batch['id']}/certificate",
+        {
+            "number": f"RC-{number}",
+            "recycled_on": str(on),
+            "metals": [{"metal": "Li", "percent": lithium}, {"metal": "NiCoMn", "percent": "98.4"}],
+            "recovered_kg": f"{recovered:.2f}",
+            "residue_kg": f"{residue:.2f}",
+        },
+    )
+    verdicts = {
+        one["metal"]: (one["floor_percent"], one["verdict"])
+        for one in certified["floors"]
+        if one["regime"] == "cn"
+    }
+    assert verdicts["Li"] == ("90", "below" if number == 5 else "met")
+    assert certified["is_below_floor"] == (number == 5)
