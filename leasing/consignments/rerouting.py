@@ -1,5 +1,6 @@
-"""What lost its recycler is routed anew, lots and all: a lot that has not left is unpacked first. One
-on the road goes on: staff finds it among those that are stranded, and it is refused at the gate."""
+"""What lost its recycler is routed anew, lots and all: a lot that has not left is unpacked first.
+One on the road goes on: staff finds it among those that are stranded, and it is refused at the
+gate."""
 
 from datetime import datetime
 from uuid import UUID

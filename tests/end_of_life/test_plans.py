@@ -647,3 +647,21 @@ def test_the_nightly_job_gives_up_what_expired_reroutes_and_proposes(database):
             assert same["id"] == proposed["id"]
 
     database(scenario)
+
+
+def test_a_night_on_which_everything_is_held_is_a_plan_with_the_reasons(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, ON) as world:
+            ids = await prepared(db, 3, ("410100",))
+            async with db.transaction() as tx:
+                await changed(tx, UNFIT, ids)
+            await stories.run_job(world, "routing", ON)
+            (plan,) = (await world.staff.get("/v1/routing-plans"))["items"]
+            assert (plan["packs"], plan["planned"]) == (3, 0)
+            items = (await world.staff.get(f"/v1/routing-plans/{plan['id']}/items"))["items"]
+            assert [one["reason"] for one in items] == ["TRANSPORT_CHECK"] * 3
+            async with db.transaction(read_only=True) as tx:
+                row = await plan_store.find(tx, plan["id"])
+            assert verifying.prove(row).agrees
+
+    database(scenario)

@@ -3,7 +3,6 @@ room; a plan is made overnight and proved; midway a recycler loses its papers; w
 is, and everything else is where the books say, for the reason they give."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -16,7 +15,7 @@ from leasing.access.model import Role
 from leasing.db.pool import Database
 from leasing.kit.time import midnight
 from leasing.routing import certificate, files
-from tests import build
+from tests import build, fleet
 from tests.api import stories
 from tests.build import Json, World
 from tests.consignments import lots
@@ -40,6 +39,8 @@ LANDFALL = date(2026, 9, 7)
 PLANNED_ON = date(2026, 9, 14)
 APPLIED_ON = date(2026, 9, 15)
 WITHDRAWN_ON = date(2026, 9, 16)
+WITHDRAWN_ON_AT = midnight(WITHDRAWN_ON)
+SETTLED_ON = date(2026, 9, 19)
 MEASURES = {
     "measures": "dried, discharged and insulated",
     "shipper_signatory": "王工",
@@ -65,6 +66,8 @@ def test_a_typhoon_week_ends_with_every_kilogram_and_every_fen_in_its_place(data
             sent = await half_is_on_its_way(world)
             firm = await a_recycler_is_withdrawn(world, sent)
             await delivered_and_recycled(world, firm)
+            await settled(world, coast, orders)
+            await added_up(world, coast, before, firm)
 
     database(scenario)
 
@@ -110,7 +113,9 @@ async def brought_in(world: World, coast: Coast, orders: list[Json]) -> None:
                 arrived = await world.staff.post(f"{path}/arrival", {"on": str(day)})
                 assert arrived["state"] == "arrived"
             if order["planned_on"] == str(day):
-                rows = [outcome(coast.by_line[item["line_id"]], item, day) for item in order["items"]]
+                rows = [
+                    outcome(coast.by_line[item["line_id"]], item, day) for item in order["items"]
+                ]
                 await world.staff.post(f"{path}/collection", {"on": str(day), "outcomes": rows})
 
 
@@ -216,7 +221,8 @@ async def half_is_on_its_way(world: World) -> list[Json]:
 
 async def packed(world: World, on: date, name: str) -> list[Json]:
     """Lots of all that is reserved and in no lot."""
-    hazard = {pack_id: found for pack_id, found in await hazards(world)}
+    sheets = await everything(world, "/v1/inspections")
+    hazard = {sheet["pack_id"]: sheet["hazard"] for sheet in sheets}
     taken = {
         pack["routing_id"]
         for state in ("packed", "dispatched", "weighed_in")
@@ -232,11 +238,6 @@ async def packed(world: World, on: date, name: str) -> list[Json]:
         wanted = lots.packed(groups[key], f"{name}-{number:03}", packed_on=str(on))
         made.append(await world.staff.post("/v1/consignments", wanted))
     return made
-
-
-async def hazards(world: World) -> list[tuple[str, str]]:
-    rows = await everything(world, "/v1/inspections")
-    return [(row["pack_id"], row["hazard"]) for row in rows]
 
 
 async def dispatched(world: World, lot: Json, carrier: Json, on: date) -> None:
@@ -317,9 +318,7 @@ async def delivered_and_recycled(world: World, firm: str) -> None:
         await taken_in(world, keys[lot["recycler_id"]], lot, on, number)
 
 
-async def taken_in(
-    world: World, recycler: build.Client, lot: Json, on: date, number: int
-) -> None:
+async def taken_in(world: World, recycler: build.Client, lot: Json, on: date, number: int) -> None:
     path = f"/v1/consignments/{lot['id']}"
     kg = Decimal(lot["expected_kg"]) - (40 if number == 3 else Decimal("0.3"))
     weighed = await recycler.post(
@@ -360,3 +359,89 @@ async def taken_in(
     }
     assert verdicts["Li"] == ("90", "below" if number == 5 else "met")
     assert certified["is_below_floor"] == (number == 5)
+
+
+async def settled(world: World, coast: Coast, orders: list[Json]) -> None:
+    """What was shown is what is posted: rent to the day, parts that are missing, a deposit."""
+    await world.set_clock(SETTLED_ON)
+    for order in orders:
+        path = f"/v1/return-orders/{order['id']}"
+        on_mainland = order["contract_id"] == coast.leases["mainland"]["contract"]["id"]
+        wanted = {
+            "settled_on": str(SETTLED_ON),
+            "missing_parts": [
+                {"item_id": order["items"][0]["id"], "name": "communication cable", "amount": 3_000}
+            ],
+            "logistics_amount": 80_000,
+            "use_deposit": on_mainland,
+        }
+        shown = await world.staff.post(f"{path}/settlement-preview", wanted)
+        posted = await world.staff.post(f"{path}/settlement", wanted)
+        assert posted["statement"] == shown
+        assert shown["owed_amount"] == sum(side["gross_amount"] for side in shown["owed"])
+
+
+async def added_up(world: World, coast: Coast, before: dict[Any, int], firm: str) -> None:
+    """In = recycled + held + with the lessor + lost, to the kilogram; the books balance; nothing was
+    ever where it might not be."""
+    await stories.run_job(world, "routing", SETTLED_ON)
+    packs = {one["id"]: one for one in await everything(world, "/v1/packs")}
+    assert packs.keys() == coast.by_id.keys()
+    states = {pack_id: one["state"] for pack_id, one in packs.items()}
+    kg = Counter[str]()
+    for pack_id, state in states.items():
+        kg[state] += coast.by_id[pack_id].mass_kg
+    # What is held is held by the newest plan, and each with its reason.
+    (plan,) = (await world.staff.get("/v1/routing-plans", state="proposed"))["items"]
+    items = await everything(world, f"/v1/routing-plans/{plan['id']}/items")
+    held = {one["pack_id"]: one["reason"] for one in items if one["state"] == "held"}
+    assert held.keys() == {one for one, state in states.items() if state == "condemned"}
+    assert Counter(held.values()) == {"TRANSPORT_CHECK": 20, "SPACE": len(held) - 20}
+    # What was recycled came in over scales: what it weighed less explains itself.
+    batches = await everything(world, "/v1/recovery-batches")
+    lots_in = await everything(world, "/v1/consignments", state="received")
+    assert sum(one["expected_kg"] for one in batches) == kg["recycled"]
+    assert {one["consignment_id"] for one in batches} == {one["id"] for one in lots_in}
+    short = sum((Decimal(one["discrepancy_kg"]) for one in lots_in), Decimal(0))
+    for one in lots_in:
+        assert not one["is_discrepant"] or one["discrepancy_explanation"]
+    parts = [
+        sum((Decimal(one[name]) for one in batches), Decimal(0))
+        for name in ("mass_in_kg", "recovered_kg", "residue_kg", "lost_kg")
+    ]
+    assert parts[0] == parts[1] + parts[2] + parts[3]
+    assert kg["recycled"] == parts[0] - short
+    # And so of the whole: nothing came from nowhere and nothing went there.
+    total = sum(pack.mass_kg for pack in coast.packs)
+    assert {one for one, state in states.items() if state == "lost"} == coast.of(MISSING)
+    assert {one for one, state in states.items() if state == "in_stock"} == coast.of(SOUND)
+    assert total == kg["recycled"] + kg["condemned"] + kg["in_stock"] + kg["lost"]
+    balance = await world.staff.get("/v1/mass-balance")
+    assert balance["balances"]
+    fates = {
+        name: quantity["kg"] for name, quantity in balance["by_fate"].items() if quantity["kg"]
+    }
+    assert fates == {
+        "recycled": kg["recycled"],
+        "stored": kg["condemned"] + kg["in_stock"],
+        "lost": kg["lost"],
+    }
+    # Every way that any pack was given, also those given up later.
+    ways = await everything(world, "/v1/routings")
+    assert await typhoon.refuse_unlawful_ways(world.db, WITHDRAWN_ON_AT) == len(ways)
+    to_it = [one for one in ways if one["recycler_id"] == firm]
+    assert {one["state"] for one in to_it} == {"released"}
+    assert max(one["chosen_at"] for one in to_it) < min(one["released_on"] for one in to_it)
+    await typhoon.refuse_overfilled(world.db, before)
+    # And the money.
+    await stories.run_job(world, "billing", date(2026, 10, 1))
+    trial = await world.staff.get("/v1/ledger/trial-balance")
+    assert trial["balanced"]
+    invoices = await everything(world, "/v1/invoices")
+    statements = await everything(world, "/v1/return-settlements")
+    assert sum(one["total_amount"] for one in invoices) == sum(
+        one["owed_amount"] for one in statements
+    )
+    async with world.db.transaction(read_only=True) as tx:
+        assert await tx.fetch(fleet.UNEQUAL) == []
+        assert await tx.fetch(fleet.MISTAKEN) == []

@@ -182,9 +182,7 @@ async def coast(world: World) -> Coast:
         for pack in ours:
             site, slot = slots[pack.number]
             pack.line_id = found[sites[site], slot]
-    rows = [
-        {"line_id": pack.line_id, **build.acceptance(pack.id, LEASED_ON)} for pack in packs
-    ]
+    rows = [{"line_id": pack.line_id, **build.acceptance(pack.id, LEASED_ON)} for pack in packs]
     await batch(world, "/v1/acceptances", rows)
     return Coast(leases, packs)
 
@@ -285,7 +283,9 @@ OUTLETS = "SELECT id, store_limit_kg, stock_kg + reserved_kg + in_transit_kg AS 
 
 async def loads_of_outlets(tx: Connection) -> tuple[dict[Any, int], dict[Any, int]]:
     rows = await tx.fetch(OUTLETS)
-    return {row["id"]: row["kg"] for row in rows}, {row["id"]: row["store_limit_kg"] for row in rows}
+    return {row["id"]: row["kg"] for row in rows}, {
+        row["id"]: row["store_limit_kg"] for row in rows
+    }
 
 
 async def refuse_overfilled(db: Database, before: dict[Any, int]) -> None:
