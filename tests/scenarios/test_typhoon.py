@@ -382,8 +382,8 @@ async def settled(world: World, coast: Coast, orders: list[Json]) -> None:
 
 
 async def added_up(world: World, coast: Coast, before: dict[Any, int], firm: str) -> None:
-    """In = recycled + held + with the lessor + lost, to the kilogram; the books balance; nothing was
-    ever where it might not be."""
+    """In = recycled + held + with the lessor + lost, to the kilogram; the books balance; nothing
+    was ever where it might not be."""
     await stories.run_job(world, "routing", SETTLED_ON)
     packs = {one["id"]: one for one in await everything(world, "/v1/packs")}
     assert packs.keys() == coast.by_id.keys()

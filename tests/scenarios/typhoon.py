@@ -1,5 +1,5 @@
-"""What the story of the typhoon stands on: a coast of 500 sites on lease, what the storm did to each
-pack, and checks of the end that share no code with what they check."""
+"""What the story of the typhoon stands on: a coast of 500 sites on lease, what the storm did to
+each pack, and checks of the end that share no code with what they check."""
 
 from collections import defaultdict
 from dataclasses import dataclass
