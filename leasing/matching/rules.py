@@ -118,7 +118,9 @@ def availability_reasons(candidate: Candidate) -> list[Reason]:
         reasons.append(Reason("not_in_stock", english, f"电池组状态为 {state}，不在库"))
     if candidate.held:
         english = "the pack is placed in another line, or promised to one"
-        reasons.append(Reason("held", english, "电池组已安装在其他租赁明细，或已预留、已提议给其他需求"))
+        reasons.append(
+            Reason("held", english, "电池组已安装在其他租赁明细，或已预留、提议给其他明细")
+        )
     return reasons
 
 
