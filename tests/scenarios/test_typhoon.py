@@ -362,23 +362,49 @@ async def taken_in(world: World, recycler: build.Client, lot: Json, on: date, nu
 
 
 async def settled(world: World, coast: Coast, orders: list[Json]) -> None:
-    """What was shown is what is posted: rent to the day, parts that are missing, a deposit."""
+    """One statement for each lease, and what was shown is what is posted: rent to the day, parts
+    that are missing, a deposit."""
     await world.set_clock(SETTLED_ON)
-    for order in orders:
-        path = f"/v1/return-orders/{order['id']}"
-        on_mainland = order["contract_id"] == coast.leases["mainland"]["contract"]["id"]
+    for lease in coast.leases.values():
+        ours = [one for one in orders if one["contract_id"] == lease["contract"]["id"]]
+        path = f"/v1/return-orders/{ours[0]['id']}"
+        missing = [
+            {"item_id": one["items"][0]["id"], "name": "communication cable", "amount": 3_000}
+            for one in ours
+        ]
         wanted = {
             "settled_on": str(SETTLED_ON),
-            "missing_parts": [
-                {"item_id": order["items"][0]["id"], "name": "communication cable", "amount": 3_000}
-            ],
-            "logistics_amount": 80_000,
-            "use_deposit": on_mainland,
+            "with_order_ids": [one["id"] for one in ours[1:]],
+            "missing_parts": missing,
+            "logistics_amount": 80_000 * len(ours),
+            "use_deposit": True,
         }
         shown = await world.staff.post(f"{path}/settlement-preview", wanted)
         posted = await world.staff.post(f"{path}/settlement", wanted)
         assert posted["statement"] == shown
-        assert shown["owed_amount"] == sum(side["gross_amount"] for side in shown["owed"])
+        assert posted["order_ids"] == sorted(one["id"] for one in ours)
+        sums = Counter[str]()
+        for row in shown["rows"]:
+            sums[row["component"]] += row["amount"]
+        assert sums == {
+            "rent": sum(
+                rent_by_hand(coast.by_line[item["line_id"]], one)
+                for one in ours
+                for item in one["items"]
+            ),
+            "missing_parts": 3_000 * len(ours),
+            "logistics": 80_000 * len(ours),
+        }
+        (owed,) = shown["owed"]
+        assert owed["vat_amount"] == round(Decimal(sum(sums.values())) * 13 / 100)
+        assert shown["deposit_used_amount"] == (500_000 if lease is coast.leases["mainland"] else 0)
+
+
+def rent_by_hand(pack: Pack, order: Json) -> int:
+    """From the first of September, 31,000 fen for its thirty days, to the day of the joint test, or
+    of the storm for what it took."""
+    until = LANDFALL if pack.fate.gone else date.fromisoformat(order["planned_on"])
+    return (31_000 * (until - typhoon.LEASED_ON).days * 2 + 30) // 60
 
 
 async def added_up(world: World, coast: Coast, before: dict[Any, int], firm: str) -> None:
@@ -437,11 +463,12 @@ async def added_up(world: World, coast: Coast, before: dict[Any, int], firm: str
     await stories.run_job(world, "billing", date(2026, 10, 1))
     trial = await world.staff.get("/v1/ledger/trial-balance")
     assert trial["balanced"]
+    (owed,) = [one for one in trial["accounts"] if one["account"] == "receivable"]
     invoices = await everything(world, "/v1/invoices")
     statements = await everything(world, "/v1/return-settlements")
     assert sum(one["total_amount"] for one in invoices) == sum(
         one["owed_amount"] for one in statements
     )
+    assert owed["closing"] == sum(one["balance_amount"] for one in statements)
     async with world.db.transaction(read_only=True) as tx:
-        assert await tx.fetch(fleet.UNEQUAL) == []
-        assert await tx.fetch(fleet.MISTAKEN) == []
+        await fleet.refuse_disorder(tx)
