@@ -148,12 +148,9 @@ async def inspected_and_decided(world: World, coast: Coast) -> None:
             await world.staff.post(f"/v1/inspections/{sheet['id']}/treatment", treated)
         decided = {"decision": fate.decision, "decided_on": on, "reason": "as inspected"}
         await world.staff.post(f"/v1/packs/{pack.id}/dispositions", decided)
-    refused = await world.staff.refused(
-        "POST",
-        f"/v1/packs/{next(iter(coast.of(LEAKS)))}/routings",
-        409,
-        {"hand_over_on": str(PLANNED_ON)},
-    )
+    leaking = next(p for p in coast.packs if p.fate is LEAKS and p.adcode[:2] != ISLAND[:2])
+    path, wanted = f"/v1/packs/{leaking.id}/routings", {"hand_over_on": str(PLANNED_ON)}
+    refused = await world.staff.refused("POST", path, 409, wanted)
     assert refused["code"] == "transport_check_failed"
 
 
