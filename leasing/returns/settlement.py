@@ -107,8 +107,8 @@ async def post(
     held = {one: await orders.hold(tx, one, OrderState.SETTLED) for one in sorted(order_ids)}
     named = [held[one] for one in order_ids]
     order = together(named)
-    for one in named:
-        refuse_before_arrival(one, data.settled_on)
+    for each in named:
+        refuse_before_arrival(each, data.settled_on)
     posted = await write(tx, order, data, by=by, now=now)
     await settlement_store.insert(
         tx,
