@@ -1,10 +1,12 @@
 """What befalls lots whose recycler loses its evidence, or whose outlet closes."""
 
+from datetime import date
 from typing import Any
 
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from tests import build
+from tests.api import stories
 from tests.build import Json, World
 from tests.consignments import lots
 from tests.consignments.lots import TODAY
@@ -140,5 +142,21 @@ def test_what_was_brought_before_the_outlet_closed_is_handed_over(database):
             path = f"/v1/routings/{ways[0]['id']}/hand-over"
             done = await world.staff.post(path, {"handed_over_on": TODAY})
             assert done["state"] == "handed_over"
+
+    database(scenario)
+
+
+def test_the_nightly_job_unpacks_what_lost_its_recycler_by_then(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            ways, _, firm = await lots.ways(world, 1)
+            lot = await lots.pack_lot(world, ways)
+            far = await elsewhere(world)
+            await withdraw(world, firm, "2026-06-16")
+            await stories.run_job(world, "routing", date(2026, 6, 16))
+            unpacked = await world.staff.get(f"/v1/consignments/{lot['id']}")
+            assert (unpacked["state"], unpacked["cancelled_on"]) == ("cancelled", "2026-06-16")
+            (way,) = (await world.staff.get("/v1/routings", state="reserved"))["items"]
+            assert way["outlet_id"] == far
 
     database(scenario)
