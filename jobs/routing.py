@@ -4,8 +4,9 @@ for all packs that wait."""
 from uuid import UUID
 
 from jobs.runner import Work
+from leasing.consignments import rerouting
 from leasing.db import clock
-from leasing.end_of_life import plans, rerouting, service
+from leasing.end_of_life import plans, service
 from leasing.end_of_life.model import NothingToReroute
 from schemas.end_of_life import ReleaseCreate
 
@@ -33,7 +34,7 @@ async def run(work: Work) -> None:
     async with work.db.transaction() as tx:
         now = await clock.now(tx)
         try:
-            reason = "the recycler's evidence does not cover the day of hand-over"
+            reason = "it may not be handed over there on its day"
             done = await rerouting.reroute(tx, reason, by=work.by, now=now)
         except NothingToReroute:
             done = None

@@ -63,6 +63,8 @@ class DealMovementKind(StrEnum):
     """Raw material came from it."""
     MONEY = "money"
     """Money came from it in place of material."""
+    VAT = "vat"
+    """What was open of the tax on both sides was paid."""
     REVERSAL = "reversal"
 
 
@@ -107,6 +109,12 @@ class DealCreate(Incoming, frozen=True, kw_only=True):
     limit_amount: Amount
 
 
+VatPercent = Annotated[
+    Percent | None,
+    Meta(description="The rate of the invoice for this supply. Null: of VAT nothing is entered."),
+]
+
+
 class ScrapAssay(Incoming, frozen=True, kw_only=True):
     metal: DealMetal
     content_percent: Content
@@ -125,6 +133,7 @@ class ScrapDeliveryCreate(Incoming, frozen=True, kw_only=True):
     scrap_kg: FineKilograms | None = None
     consignment_id: UUID | None = None
     assay: Annotated[list[ScrapAssay], Meta(max_length=3)] = []
+    vat_percent: VatPercent = None
     document: Name
 
 
@@ -135,6 +144,15 @@ class DealSettlementCreate(Incoming, frozen=True, kw_only=True):
     kind: DealSettlementKind
     material: Material
     kg: FineKilograms
+    vat_percent: VatPercent = None
+    """Of material: money in place of it is no supply, and the tax on the scrap stays open."""
+    document: Name
+
+
+class DealVatSettlementCreate(Incoming, frozen=True, kw_only=True):
+    """All that is open of VAT is paid, by the side that owes it."""
+
+    settled_on: date
     document: Name
 
 
@@ -201,7 +219,10 @@ class DealDetail(DealView, frozen=True):
     snapshot: DealSnapshotView
     """The newest prices; of a deal that was accepted, those for good."""
     balances: list[DealBalanceView]
-    """Sums of the entries of its ledger."""
+    """Sums of the entries of its ledger, without VAT."""
+    vat_open_amount: int
+    """Tax on scrap less tax on material, as far as it was not paid; below nothing the lessor owes
+    it."""
 
 
 class ScrapValuationLine(Outgoing, frozen=True):
@@ -247,6 +268,9 @@ class DealMovementView(Outgoing, frozen=True):
     consignment_id: UUID | None
     document: str
     reverses_id: UUID | None
+    vat_percent: Decimal | None
+    vat_amount: int
+    """In fen; what is owed to the recycler, and what it paid, is below nothing."""
     entries: list[DealEntryView]
     entered_by: str
     entered_at: datetime

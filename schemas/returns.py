@@ -442,6 +442,8 @@ class SettlementCreate(Incoming, frozen=True, kw_only=True):
     counter_claim: CounterClaim | None = None
     use_deposit: bool = False
     """What is held pays what is open; the rest stays held until it is paid back."""
+    with_order_ids: Annotated[list[UUID], Meta(max_length=100)] = []
+    """Other orders of the lease that the same statement settles."""
 
 
 class SettledRow(Outgoing, frozen=True):
@@ -513,6 +515,8 @@ class ReturnStatement(Outgoing, frozen=True):
 class ReturnSettlementView(Outgoing, frozen=True):
     id: UUID
     order_id: UUID
+    """The order that was settled, and `order_ids` all that its statement settles."""
+    order_ids: list[UUID]
     contract_id: UUID
     lessee_id: UUID
     settled_on: date

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from leasing.consignments import note, service, store
+from leasing.consignments import note, rerouting, service, store
 from leasing.documents.answers import GivesPrinted, answer, provide_press
 from leasing.documents.service import Press
 from leasing.http.edge import RECYCLERS, WITH_RECYCLERS, By, Now, Tx
@@ -33,6 +33,7 @@ from schemas.consignments import (
     TransportRules,
 )
 from schemas.documents import DocumentLanguage
+from schemas.routing import ReroutingCreate, ReroutingView
 
 
 @get("/transport-rules", opt={"access": RECYCLERS}, responses=when_reading())
@@ -82,14 +83,19 @@ async def pack_consignment(
 @get("/consignments", opt={"access": RECYCLERS}, responses=when_reading())
 async def list_consignments(
     tx: Tx,
+    now: Now,
     outlet_id: FromQuery[UUID | None] = None,
     recycler_id: FromQuery[UUID | None] = None,
     in_state: Annotated[ConsignmentState | None, QueryParameter(name="state")] = None,
+    stranded: FromQuery[bool] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ConsignmentView]:
-    """Consignments. A recycler sees those that come to it."""
-    rows = await store.after(tx, after_id(cursor), outlet_id, recycler_id, in_state, limit + 1)
+    """Consignments. A recycler sees those that come to it. `stranded` are those on the road that
+    may not be handed over today: the recycler lost its evidence, or the outlet is closed."""
+    rows = await service.after(
+        tx, after_id(cursor), outlet_id, recycler_id, in_state, stranded, limit + 1, now
+    )
     return page_by_id(rows, limit)
 
 
@@ -188,6 +194,13 @@ async def cancel_consignment(
     return await service.cancel(tx, consignment_id, data, by=str(caller), now=now)
 
 
+@post("/reroutings", responses=when_posting())
+async def reroute(tx: Tx, caller: By, now: Now, data: JSONBody[ReroutingCreate]) -> ReroutingView:
+    """Route anew, in one go, all that may not be handed over where and when it is reserved. Lots
+    that have not left are unpacked; nobody else is moved."""
+    return await rerouting.reroute(tx, data.reason, by=str(caller), now=now)
+
+
 @get(
     "/consignments/{consignment_id:uuid}/note",
     opt={"access": RECYCLERS},
@@ -227,4 +240,5 @@ HANDLERS = [
     receive_consignment,
     refuse_consignment,
     cancel_consignment,
+    reroute,
 ]

@@ -59,6 +59,7 @@ from schemas.consignments import (
     ConsignmentReceipt,
     ConsignmentRefusal,
     ConsignmentState,
+    ConsignmentView,
     ConsignmentWeighIn,
     PackWeight,
     TransportPurpose,
@@ -249,6 +250,9 @@ async def who_may_not(
     if permit_id is None:
         message = f"the carrier has no permit for class 9 by {data.mode} on {data.dispatched_on}"
         against.append(Hindrance("carrier_not_permitted", message))
+    if await routings.is_closed(tx, lot.outlet_id, data.dispatched_on):
+        message = f"on {data.dispatched_on} the outlet is closed"
+        against.append(Hindrance("outlet_closed", message))
     missing = await routings.lacking(tx, lot.recycler_id, data.dispatched_on, REQUIRED)
     if missing:
         message = f"on {data.dispatched_on} the recycler holds no valid {', '.join(missing)}"
@@ -438,6 +442,25 @@ async def cancel(
 
 
 # Reading
+
+
+async def after(
+    tx: Connection,
+    consignment_id: UUID,
+    outlet_id: UUID | None,
+    recycler_id: UUID | None,
+    state: ConsignmentState | None,
+    stranded: bool,
+    limit: int,
+    now: datetime,
+) -> list[ConsignmentView]:
+    """Consignments, by id; `stranded` are those on the road that may not be handed over today."""
+    filters = (outlet_id, recycler_id, state)
+    if not stranded:
+        return await store.after(tx, consignment_id, *filters, limit)
+    return await store.stranded_after(
+        tx, consignment_id, *filters, limit, civil_date(now), REQUIRED
+    )
 
 
 async def seen(tx: Connection, consignment_id: UUID) -> None:

@@ -431,6 +431,26 @@ LIST = f"""{VIEW}
 """
 
 
+# On the road, and not to be handed over on a day.
+STRANDED = f"""{VIEW}
+ WHERE consignment.id > $1
+   AND ($2::uuid IS NULL OR outlet_id = $2)
+   AND ($3::uuid IS NULL OR consignment.recycler_id = $3)
+   AND ($4::text IS NULL OR state = $4)
+   AND state IN ('dispatched', 'weighed_in')
+   AND (outlet.closed_from <= $6::date OR EXISTS (
+         SELECT
+           FROM unnest($7::text[]) AS needed (kind)
+          WHERE NOT EXISTS (
+            SELECT FROM qualification
+             WHERE qualification.party_id = consignment.recycler_id
+               AND qualification.kind = needed.kind
+               AND qualification.valid @> $6::date)))
+ ORDER BY consignment.id
+ LIMIT $5
+"""
+
+
 async def get(tx: Connection, consignment_id: UUID) -> Record | None:
     return await tx.fetchrow(GET, consignment_id)
 
@@ -444,6 +464,22 @@ async def after(
     limit: int,
 ) -> list[ConsignmentView]:
     rows = await tx.fetch(LIST, consignment_id, outlet_id, recycler_id, state, limit)
+    return convert_all(rows, ConsignmentView)
+
+
+async def stranded_after(
+    tx: Connection,
+    consignment_id: UUID,
+    outlet_id: UUID | None,
+    recycler_id: UUID | None,
+    state: ConsignmentState | None,
+    limit: int,
+    on: date,
+    required: list[str],
+) -> list[ConsignmentView]:
+    rows = await tx.fetch(
+        STRANDED, consignment_id, outlet_id, recycler_id, state, limit, on, required
+    )
     return convert_all(rows, ConsignmentView)
 
 

@@ -19,6 +19,7 @@ from schemas.deals import (
     DealSettlementCreate,
     DealSnapshotCreate,
     DealState,
+    DealVatSettlementCreate,
     DealView,
     ScrapDeliveryCreate,
     ScrapValuation,
@@ -120,6 +121,14 @@ async def settle_deal(
     return await service.settle(tx, deal_id, data, by=str(caller), now=now)
 
 
+@post("/deals/{deal_id:uuid}/vat-settlements", responses=when_posting(404))
+async def settle_vat_of_deal(
+    tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealVatSettlementCreate]
+) -> DealMovementView:
+    """What is open of the VAT on scrap and on material is paid, by the side that owes it."""
+    return await service.settle_vat(tx, deal_id, data, by=str(caller), now=now)
+
+
 @post("/deals/{deal_id:uuid}/reversals", responses=when_posting(404))
 async def reverse_movement(
     tx: Tx, caller: By, now: Now, deal_id: FromPath[UUID], data: JSONBody[DealReversalCreate]
@@ -148,6 +157,7 @@ HANDLERS = [
     valuate_scrap,
     deliver_scrap,
     settle_deal,
+    settle_vat_of_deal,
     reverse_movement,
     deal_ledger,
 ]

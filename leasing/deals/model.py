@@ -110,6 +110,11 @@ class StillOpen(Conflict):
     title = "Something is still open in the deal"
 
 
+class NothingOpen(Conflict):
+    code = "deal_vat_settled"
+    title = "Nothing of VAT is open in the deal"
+
+
 class ReversedAlready(Conflict):
     code = "deal_movement_reversed"
     title = "This movement was reversed already"

@@ -2,8 +2,9 @@
 
 What is open is the sum of entries and is stored nowhere. Whoever adds to a deal holds its row, and
 the database sums up once more before it lets the entries in. In the books a delivery of scrap is
-income and something owed; raw material or money settles that. All amounts are without VAT: each
-side bills the other in full, since an exchange is two sales.
+income and something owed; raw material or money settles that. An exchange is two sales: each side
+bills the other in full, so that entries are without VAT, and the tax of both is kept apart and paid
+in money.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from leasing.deals.model import (
     NoSuchDeal,
     NoSuchMovement,
     NotDelivered,
+    NothingOpen,
     NotReversible,
     Open,
     OverLimit,
@@ -33,6 +35,7 @@ from leasing.deals.model import (
 from leasing.events import store as events
 from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
+from leasing.kit.money import percent_of
 from leasing.kit.rows import convert, convert_all
 from leasing.kit.time import civil_date
 from leasing.ledger import service as ledger
@@ -50,6 +53,7 @@ from schemas.deals import (
     DealSnapshotView,
     DealState,
     DealTermView,
+    DealVatSettlementCreate,
     Material,
     ScrapDeliveryCreate,
     ScrapValuation,
@@ -227,6 +231,7 @@ async def deliver(
         one.term.material: rules.moved(open_[one.term.material], one.grams, one.amount_per_tonne)
         for one in rules.appraise(scrap_g, terms, contents, snapshot.prices)
     }
+    tax = vat_of(entries, data.vat_percent)
     movement_id = await store.insert_movement(
         tx,
         deal_id,
@@ -239,8 +244,10 @@ async def deliver(
         scrap_g=scrap_g,
         assay=contents,
         consignment_id=data.consignment_id,
+        vat_percent=data.vat_percent,
+        vat_amount=tax,
     )
-    await post(tx, deal, DealMovementKind.SCRAP, movement_id, data.delivered_on, entries)
+    await post(tx, deal, DealMovementKind.SCRAP, movement_id, data.delivered_on, entries, tax)
     return await told(tx, deal, movement_id, "scrap_delivered", by=by, now=now)
 
 
@@ -276,12 +283,57 @@ async def settle(
     snapshot = await store.snapshot(tx, deal_id)
     moved = rules.moved(of_it, -settled_g, snapshot.prices[data.material])
     kind = DealMovementKind(data.kind)
+    if kind is DealMovementKind.MONEY and data.vat_percent is not None:
+        raise BadDeal("/vat_percent", "no_supply", "money is no supply; its VAT is paid by itself")
     entries = {data.material: moved}
+    tax = vat_of(entries, data.vat_percent)
     movement_id = await store.insert_movement(
-        tx, deal_id, kind, data.settled_on, entries, document=data.document, by=by, now=now
+        tx,
+        deal_id,
+        kind,
+        data.settled_on,
+        entries,
+        document=data.document,
+        by=by,
+        now=now,
+        vat_percent=data.vat_percent,
+        vat_amount=tax,
     )
-    await post(tx, deal, kind, movement_id, data.settled_on, entries)
+    await post(tx, deal, kind, movement_id, data.settled_on, entries, tax)
     return await told(tx, deal, movement_id, f"settled_in_{kind}", by=by, now=now)
+
+
+def vat_of(entries: Mapping[Material, Open], percent: str | None) -> int:
+    """The tax on a movement as it was invoiced, owed by whoever got what was moved; on the whole of
+    it, rounded once."""
+    net = sum(one.amount for one in entries.values())
+    return 0 if percent is None else percent_of(net, Decimal(percent))
+
+
+async def settle_vat(
+    tx: Connection, deal_id: UUID, data: DealVatSettlementCreate, *, by: str, now: datetime
+) -> DealMovementView:
+    """All that is open of VAT is paid. Raises `NoSuchDeal`, `DealInState`, `NothingOpen`."""
+    refuse_future(data.settled_on, civil_date(now), "settled_on")
+    deal = await locked(tx, deal_id)
+    refuse_state(deal, DealState.ACCEPTED)
+    paid = -await store.vat_open(tx, deal_id)
+    if paid == 0:
+        raise NothingOpen
+    kind = DealMovementKind.VAT
+    movement_id = await store.insert_movement(
+        tx,
+        deal_id,
+        kind,
+        data.settled_on,
+        {},
+        document=data.document,
+        by=by,
+        now=now,
+        vat_amount=paid,
+    )
+    await post(tx, deal, kind, movement_id, data.settled_on, {}, paid)
+    return await told(tx, deal, movement_id, "vat_settled", by=by, now=now)
 
 
 async def reverse(
@@ -312,8 +364,9 @@ async def reverse(
         by=by,
         now=now,
         reverses_id=data.movement_id,
+        vat_amount=-found["vat_amount"],
     )
-    await post(tx, deal, kind, movement_id, data.reversed_on, entries)
+    await post(tx, deal, kind, movement_id, data.reversed_on, entries, -found["vat_amount"])
     return await told(tx, deal, movement_id, "reversed", by=by, now=now)
 
 
@@ -324,6 +377,12 @@ AGAINST = {
 }
 """What stands against that which is owed for scrap."""
 
+TAX = {
+    DealMovementKind.SCRAP: "vat_output",
+    DealMovementKind.MATERIAL: "vat_input",
+    DealMovementKind.VAT: "cash",
+}
+
 
 async def post(
     tx: Connection,
@@ -332,10 +391,17 @@ async def post(
     movement_id: UUID,
     on: date,
     entries: Mapping[Material, Open],
+    tax: int = 0,
 ) -> None:
-    """The same in the books; a reversal is posted like what it takes back, the other way round."""
-    amount = sum(one.amount for one in entries.values())
-    if amount == 0:
+    """The same in the books, gross; a reversal is posted like what it takes back, the other way
+    round."""
+    net = sum(one.amount for one in entries.values())
+    amounts = {"scrap_receivable": net + tax}
+    if net:
+        amounts[AGAINST[kind]] = -net
+    if tax:
+        amounts[TAX[kind]] = -tax
+    if not (net or tax):
         return
     await ledger.post(
         tx,
@@ -345,7 +411,7 @@ async def post(
         currency="CNY",
         posted_on=on,
         party_id=deal.recycler_id,
-        amounts={"scrap_receivable": amount, AGAINST[kind]: -amount},
+        amounts=amounts,
     )
 
 
@@ -430,6 +496,7 @@ async def get(tx: Connection, deal_id: UUID) -> DealDetail:
         "terms": terms,
         "snapshot": convert({**snapshot, "prices": prices}, DealSnapshotView),
         "balances": balances,
+        "vat_open_amount": await store.vat_open(tx, deal_id),
     }
     return convert({**row, **more}, DealDetail)
 

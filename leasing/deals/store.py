@@ -222,10 +222,23 @@ async def balances(tx: Connection, deal_id: UUID) -> dict[Material, Open]:
     return {Material(row["material"]): Open(row["grams"], row["amount"]) for row in rows}
 
 
+VAT_OPEN = """
+SELECT coalesce(sum(vat_amount), 0)::bigint
+  FROM deal_movement
+ WHERE deal_id = $1
+"""
+
+
+async def vat_open(tx: Connection, deal_id: UUID) -> int:
+    """What is open of the tax on both sides, in fen."""
+    found: int = await tx.fetchval(VAT_OPEN, deal_id)
+    return found
+
+
 INSERT_MOVEMENT = """
 INSERT INTO deal_movement (deal_id, kind, happened_on, scrap_g, assay, consignment_id, document,
-                           reverses_id, entered_by, entered_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                           reverses_id, entered_by, entered_at, vat_percent, vat_amount)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 RETURNING id
 """
 
@@ -252,6 +265,8 @@ async def insert_movement(
     assay: Mapping[DealMetal, Decimal] | None = None,
     consignment_id: UUID | None = None,
     reverses_id: UUID | None = None,
+    vat_percent: str | None = None,
+    vat_amount: int = 0,
 ) -> UUID:
     told = None if assay is None else {str(metal): str(of) for metal, of in assay.items()}
     movement_id: UUID = await tx.fetchval(
@@ -266,6 +281,8 @@ async def insert_movement(
         reverses_id,
         by,
         now,
+        None if vat_percent is None else Decimal(vat_percent),
+        vat_amount,
     )
     await tx.execute(
         INSERT_ENTRIES,
@@ -280,7 +297,7 @@ async def insert_movement(
 
 MOVEMENT_VIEW = """
 SELECT id, kind, happened_on, (scrap_g / 1000.0)::numeric(20, 3) AS scrap_kg, assay, consignment_id,
-document, reverses_id,
+document, reverses_id, vat_percent, vat_amount,
        (SELECT coalesce(
                  jsonb_agg(
                    jsonb_build_object(

@@ -85,7 +85,8 @@ THESE_WAITING = f"""{WAITING}
 
 
 async def waiting(tx: Connection, limit: int) -> list[Load]:
-    """Every pack that was condemned and has no way to an outlet yet, in order of id."""
+    """Every pack that was condemned and has no way to an outlet yet, in order of id; also what may
+    not be packed, so that a plan says why it stays."""
     return convert_all(await tx.fetch(ALL_WAITING, limit), Load)
 
 

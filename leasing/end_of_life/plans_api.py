@@ -26,7 +26,6 @@ from schemas.routing import (
     PlanLockCreate,
     PlanLockView,
     PlanState,
-    ReroutingCreate,
     ReroutingView,
     RoutingPlanView,
     SpacePriceView,
@@ -137,13 +136,6 @@ async def apply_routing_plan(
     return await plans.apply(tx, plan_id, data.adcode, by=str(caller), now=now, known=known)
 
 
-@post("/reroutings", responses=when_posting())
-async def reroute(tx: Tx, caller: By, now: Now, data: JSONBody[ReroutingCreate]) -> ReroutingView:
-    """Route anew, in one go, all that is reserved with recyclers that may not take it on the day
-    of hand-over. Nobody else is moved."""
-    return await rerouting.reroute(tx, data.reason, by=str(caller), now=now)
-
-
 @get("/reroutings", responses=when_reading())
 async def list_reroutings(tx: Tx, limit: Limit = 50, cursor: Cursor = None) -> Page[ReroutingView]:
     """Reroutings, the newest first."""
@@ -167,7 +159,6 @@ HANDLERS = [
     get_plan_proof,
     lock_plan_items,
     apply_routing_plan,
-    reroute,
     list_reroutings,
     suggest_rerouting,
 ]

@@ -41,6 +41,7 @@ from leasing.events.store import Event
 from leasing.kit.dates import refuse_future
 from leasing.kit.rows import convert
 from leasing.kit.time import civil_date, midnight
+from leasing.outlets.model import OutletClosed
 from leasing.routing.one import Question
 from leasing.traceability import store as traceability
 from leasing.traceability.store import Step
@@ -259,8 +260,9 @@ async def hand_over(
     consigned: dict[str, object] | None = None,
 ) -> RoutingView:
     """Hand a pack over at its outlet. The recycler's qualification is asked again, on this
-    very day: raises `OutletNotQualified` when it was lost since the choice. `consigned` tells of
-    the lot that brought it: it left with that lot, and its room was kept among what is in transit.
+    very day: raises `OutletNotQualified` when it was lost since the choice, and `OutletClosed` when
+    the outlet is open no more. `consigned` tells of the lot that brought it: it left with that lot,
+    and its room was kept among what is in transit.
     """
     refuse_future(on, civil_date(now), "handed_over_on")
     routing = await lock_routing(tx, routing_id, State.RESERVED)
@@ -276,6 +278,9 @@ async def hand_over(
     await store.hand_over(tx, routing_id, on)
     left = {"reserved_kg" if consigned is None else "in_transit_kg": -routing.mass_kg}
     await store.move_mass(tx, routing.outlet_id, stock_kg=routing.mass_kg, **left)
+    # Asked when its row is locked, so that it does not close meanwhile.
+    if await store.is_closed(tx, routing.outlet_id, on):
+        raise OutletClosed("release this routing and route the pack again")
     facts: dict[str, object] = {
         "routing_id": routing_id,
         "mass_kg": routing.mass_kg,

@@ -58,6 +58,18 @@ async def lacking(tx: Connection, recycler_id: UUID, on: date, required: list[st
     return [row["kind"] for row in rows]
 
 
+IS_CLOSED = """
+SELECT closed_from <= $2::date IS TRUE
+  FROM outlet
+ WHERE id = $1
+"""
+
+
+async def is_closed(tx: Connection, outlet_id: UUID, on: date) -> bool:
+    found: bool = await tx.fetchval(IS_CLOSED, outlet_id, on)
+    return found
+
+
 # The reservation decides, not what was read before: of two that want the last room one gets it.
 RESERVE = """
 UPDATE outlet

@@ -117,8 +117,10 @@ def availability_reasons(candidate: Candidate) -> list[Reason]:
         english = f"the pack is {state}, not in stock"
         reasons.append(Reason("not_in_stock", english, f"电池组状态为 {state}，不在库"))
     if candidate.held:
-        english = "the pack is placed in another line"
-        reasons.append(Reason("held", english, "电池组已安装在其他租赁明细"))
+        english = "the pack is placed in another line, or promised to one"
+        reasons.append(
+            Reason("held", english, "电池组已安装在其他租赁明细，或已预留、提议给其他明细")
+        )
     return reasons
 
 

@@ -140,10 +140,12 @@ async def candidates(
     refuse_ended(line)
     gap = around.gap(line, limits)
     bounds = store.bounds(gap.need, gap.mates, rules.least_uwh(gap.need))
-    tallies = await store.tally(tx, today, bounds, after, limit)
+    tallies = await store.tally(tx, today, line_id, bounds, after, limit)
     found = Found(gap.need, gap.mates, tallies)
-    packs = await store.packs(tx, today, found.first)
-    others = await store.others(tx, today, bounds, found.fitting, refused) if refused else []
+    packs = await store.packs(tx, today, line_id, found.first)
+    others = (
+        await store.others(tx, today, line_id, bounds, found.fitting, refused) if refused else []
+    )
     suggestions, _ = rules.ranked(gap.need, gap.mates, packs)
     found.suggestions = suggestions[:limit]
     _, found.refused = rules.ranked(gap.need, gap.mates, others)

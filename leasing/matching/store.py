@@ -116,6 +116,8 @@ async def usable(tx: Connection, pack_ids: Sequence[UUID]) -> Mapping[UUID, int]
 
 # --- The stock --------------------------------------------------------------------------------
 
+# A pack is held that stands in a line, is reserved for another line than is asked for, or is in a
+# proposal of the market that nobody decided on yet.
 STOCK = f"""
 SELECT {MEMBER},
        pack_code.code,
@@ -123,7 +125,12 @@ SELECT {MEMBER},
        pack.acquired_on,
        pack.id IN (SELECT placement.pack_id
                      FROM placement
-                    WHERE placement.during && daterange($1, NULL)) AS held,
+                    WHERE placement.during && daterange($1, NULL))
+         OR pack.id IN (SELECT pack_id
+                          FROM market_proposal_pack
+                          JOIN market_proposal ON market_proposal.id = proposal_id
+                         WHERE state = 'proposed'
+                            OR (reserved AND (line_id = $2::uuid) IS NOT TRUE)) AS held,
        coalesce(estimate.lower_mah, test.tested_capacity_mah) AS usable_mah,
        CASE WHEN estimate.lower_mah IS NOT NULL THEN 'estimate'
             WHEN test.tested_capacity_mah IS NOT NULL THEN 'acceptance'
@@ -137,14 +144,14 @@ SELECT {MEMBER},
 
 # What a number decides is decided here; the numbers come from the rules, and so does which kinds
 # fit. A test holds the counts against the rules, pack by pack.
-SHORT = "usable_mah < $2"
-WEAK = "usable_mah::bigint * rated_voltage_mv < $3"
-FAR = """(made_on + make_interval(months => $6) < $4::date
-             OR $5::date + make_interval(months => $6) < made_on)"""
+SHORT = "usable_mah < $3"
+WEAK = "usable_mah::bigint * rated_voltage_mv < $4"
+FAR = """(made_on + make_interval(months => $7) < $5::date
+             OR $6::date + make_interval(months => $7) < made_on)"""
 ADMISSIBLE = f"""(usable_mah IS NOT NULL AND NOT held AND ({SHORT}) IS NOT TRUE
              AND ({WEAK}) IS NOT TRUE AND ({FAR}) IS NOT TRUE)"""
-AFTER = """($7::int IS NULL
-               OR (usable_mah, acquired_on, pack_id) > ($7, $8::date, $9::uuid))"""
+AFTER = """($8::int IS NULL
+               OR (usable_mah, acquired_on, pack_id) > ($8, $9::date, $10::uuid))"""
 KIND = "chemistry, cells_in_series, rated_voltage_mv, rated_capacity_mah, maker, specification"
 
 # A stock is looked through once: each kind is counted, and brings its first packs along. Which
@@ -159,7 +166,7 @@ SELECT {KIND},
        count(*) FILTER (WHERE {FAR}) AS mixed_age,
        count(*) FILTER (WHERE {ADMISSIBLE}) AS admissible,
        (array_agg(pack_id ORDER BY usable_mah, acquired_on, pack_id)
-          FILTER (WHERE {ADMISSIBLE} AND {AFTER}))[1:$10] AS best
+          FILTER (WHERE {ADMISSIBLE} AND {AFTER}))[1:$11] AS best
   FROM ({STOCK}) AS stock
  GROUP BY {KIND}
 """
@@ -167,18 +174,18 @@ SELECT {KIND},
 PACKS = f"""
 SELECT *
   FROM ({STOCK}) AS stock
- WHERE pack_id = ANY ($2::uuid[])
+ WHERE pack_id = ANY ($3::uuid[])
 """
 
 OTHERS = f"""
 SELECT *
   FROM ({STOCK}) AS stock
  WHERE (({KIND}) IN (
-         SELECT * FROM unnest($7::text[], $8::int[], $9::int[], $10::int[], $11::text[],
-                              $12::text[]))
+         SELECT * FROM unnest($8::text[], $9::int[], $10::int[], $11::int[], $12::text[],
+                              $13::text[]))
         AND {ADMISSIBLE}) IS NOT TRUE
  ORDER BY pack_id
- LIMIT $13
+ LIMIT $14
 """
 
 MAX_STOCK = 300_000
@@ -188,7 +195,7 @@ EVERYTHING = f"""
 SELECT *
   FROM ({STOCK}) AS stock
  ORDER BY usable_mah, acquired_on, pack_id
- LIMIT $2
+ LIMIT $3
 """
 
 
@@ -228,18 +235,25 @@ Position = tuple[int, date, UUID]
 
 
 async def tally(
-    tx: Connection, today: date, limits: Bounds, after: Position | None, limit: int
+    tx: Connection,
+    today: date,
+    line_id: UUID,
+    limits: Bounds,
+    after: Position | None,
+    limit: int,
 ) -> list[Tally]:
     """The stock counted by kind, each with its first packs after a position."""
     position = after or (None, None, None)
     given = msgspec.structs.astuple(limits)
-    rows = await tx.fetch(TALLY, today, *given, *position, limit)
+    rows = await tx.fetch(TALLY, today, line_id, *given, *position, limit)
     return [convert({"kind": dict(row), **row}, Tally) for row in rows]
 
 
-async def packs(tx: Connection, today: date, pack_ids: Sequence[UUID]) -> list[Candidate]:
+async def packs(
+    tx: Connection, today: date, line_id: UUID, pack_ids: Sequence[UUID]
+) -> list[Candidate]:
     """Packs in stock in full."""
-    return convert_all(await tx.fetch(PACKS, today, pack_ids), Candidate)
+    return convert_all(await tx.fetch(PACKS, today, line_id, pack_ids), Candidate)
 
 
 def columns(kinds: Sequence[Kind]) -> list[list[object]]:
@@ -247,14 +261,20 @@ def columns(kinds: Sequence[Kind]) -> list[list[object]]:
 
 
 async def others(
-    tx: Connection, today: date, limits: Bounds, kinds: Sequence[Kind], limit: int
+    tx: Connection,
+    today: date,
+    line_id: UUID,
+    limits: Bounds,
+    kinds: Sequence[Kind],
+    limit: int,
 ) -> list[Candidate]:
     """The first packs by id that are of no such kind, or that the numbers refuse."""
     given = msgspec.structs.astuple(limits)
-    rows = await tx.fetch(OTHERS, today, *given, *columns(kinds), limit)
+    rows = await tx.fetch(OTHERS, today, line_id, *given, *columns(kinds), limit)
     return convert_all(rows, Candidate)
 
 
 async def everything(tx: Connection, today: date) -> list[Record]:
-    """The whole stock in the order of the rules, those never tested last; rows of `Candidate`."""
-    return await tx.fetch(EVERYTHING, today, MAX_STOCK)
+    """The whole stock in the order of the rules, those never tested last; rows of `Candidate`.
+    What is reserved is held, for whichever line it is."""
+    return await tx.fetch(EVERYTHING, today, None, MAX_STOCK)

@@ -201,6 +201,7 @@ CONSTRAINTS = {
     "disposition_repaired_afterwards": NotToRepair,
     "return_order_item_line_once": LineOrdered,
     "return_settlement_once": SettledAlready,
+    "return_settlement_order_once": SettledAlready,
 }
 
 

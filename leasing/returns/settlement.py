@@ -17,6 +17,8 @@ from fractions import Fraction
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from leasing.billing import charges, issuing
 from leasing.billing import rules as billing
 from leasing.billing import store as invoices
@@ -84,35 +86,71 @@ class Posted(NamedTuple):
 async def preview(
     tx: Connection, order_id: UUID, data: SettlementCreate, *, by: str, now: datetime
 ) -> ReturnStatement:
-    """What settling an order would come to, also before its packs are back. Nothing is written."""
-    order = await orders.get(tx, order_id)
-    if order.state in (OrderState.SETTLED, OrderState.CANCELLED):
-        raise OrderStateWrong(f"the order is {order.state}", state=order.state)
+    """What settling orders of a lease would come to, also before their packs are back. Nothing is
+    written."""
+    named = [await orders.get(tx, one) for one in [order_id, *data.with_order_ids]]
+    for order in named:
+        if order.state in (OrderState.SETTLED, OrderState.CANCELLED):
+            raise OrderStateWrong(f"an order is {order.state}", state=order.state)
     async with undone(tx):
-        return (await write(tx, order, data, by=by, now=now)).statement
+        return (await write(tx, together(named), data, by=by, now=now)).statement
 
 
 async def post(
     tx: Connection, order_id: UUID, data: SettlementCreate, *, by: str, now: datetime
 ) -> ReturnSettlementView:
-    """Settle an order that was inspected, once. Raises `OrderStateWrong`."""
+    """Settle orders of a lease that were inspected, by one statement, once. Raises
+    `OrderStateWrong`, `BadSettlement`."""
     refuse_future(data.settled_on, civil_date(now), "settled_on")
-    order = await orders.hold(tx, order_id, OrderState.SETTLED)
-    refuse_before_arrival(order, data.settled_on)
+    order_ids = [order_id, *data.with_order_ids]
+    # In order of id, so that no two statements wait for each other.
+    held = {one: await orders.hold(tx, one, OrderState.SETTLED) for one in sorted(order_ids)}
+    named = [held[one] for one in order_ids]
+    order = together(named)
+    for each in named:
+        refuse_before_arrival(each, data.settled_on)
     posted = await write(tx, order, data, by=by, now=now)
     await settlement_store.insert(
-        tx, order.lessee_id, posted.statement, posted.invoice_id, posted.payment_id, by, now
+        tx,
+        order.lessee_id,
+        order_ids,
+        posted.statement,
+        posted.invoice_id,
+        posted.payment_id,
+        by,
+        now,
     )
-    await orders_store.settle(tx, order_id, data.settled_on)
+    for one in order_ids:
+        await orders_store.settle(tx, one, data.settled_on)
     facts: dict[str, object] = {
         "on": data.settled_on,
         "owed_amount": posted.statement.owed_amount,
         "counter_claim_amount": posted.statement.counter_claim_amount,
         "deposit_used_amount": posted.statement.deposit_used_amount,
         "balance_amount": posted.statement.balance_amount,
+        "return_order_ids": order_ids,
     }
     await orders.tell(tx, order, "contract.return_settled", facts, by=by, now=now)
     return await get(tx, order_id)
+
+
+def together(named: Sequence[ReturnOrderView]) -> ReturnOrderView:
+    """Orders of one lease as if they were one. Raises `BadSettlement` for an order of another, and
+    for one named twice."""
+    first = named[0]
+    seen = {first.id}
+    faults = []
+    for place, order in enumerate(named[1:]):
+        pointer = f"/with_order_ids/{place}"
+        if order.contract_id != first.contract_id:
+            faults.append(FieldError(pointer, "other_contract", "an order of another lease"))
+        if order.id in seen:
+            faults.append(FieldError(pointer, "twice", "each order is named once"))
+        seen.add(order.id)
+    if faults:
+        raise BadSettlement("a statement settles orders of one lease", fields=faults)
+    items = sorted((item for order in named for item in order.items), key=lambda item: item.id)
+    return msgspec.structs.replace(first, items=items)
 
 
 def refuse_before_arrival(order: ReturnOrderView, on: date) -> None:
@@ -137,7 +175,8 @@ async def write(
     assert contract is not None
     await charges.lock_contracts(tx, [contract.id])
     terms = await service.terms_on(tx, contract.id, data.settled_on)
-    found = await settlement_store.capacities(tx, order.id)
+    order_ids = [order.id, *data.with_order_ids]
+    found = await settlement_store.capacities(tx, order_ids)
     measured = [capacity_of(one, terms, data.shortfall) for one in found]
     await owe(tx, order, data, measured, by=by, now=now)
     invoice_id = await bill(tx, contract, order, data.settled_on, by=by, now=now)

@@ -41,14 +41,14 @@ SELECT item.id AS item_id,
   LEFT JOIN inspection
     ON inspection.id = item.inspection_id
    AND item.result = 'returned'
- WHERE item.order_id = $1
+ WHERE item.order_id = ANY ($1::uuid[])
    AND (item.result IS NULL OR item.result = 'returned')
  ORDER BY item.id
 """
 
 
-async def capacities(tx: Connection, order_id: UUID) -> list[Capacity]:
-    return convert_all(await tx.fetch(CAPACITIES, order_id), Capacity)
+async def capacities(tx: Connection, order_ids: Sequence[UUID]) -> list[Capacity]:
+    return convert_all(await tx.fetch(CAPACITIES, order_ids), Capacity)
 
 
 # A stay says that a pack stood in a line; custody says who had it. A run holds such a line back.
@@ -141,19 +141,27 @@ INSERT INTO return_settlement (order_id, contract_id, lessee_id, settled_on, cur
                                counter_claim_amount, deposit_used_amount, balance_amount, statement,
                                invoice_id, payment_id, posted_by, posted_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+RETURNING id
+"""
+
+INSERT_ORDERS = """
+INSERT INTO return_settlement_order (order_id, settlement_id, contract_id, lessee_id)
+SELECT order_id, $2, $3, $4
+  FROM unnest($1::uuid[]) AS order_id
 """
 
 
 async def insert(
     tx: Connection,
     lessee_id: UUID,
+    order_ids: Sequence[UUID],
     statement: ReturnStatement,
     invoice_id: UUID | None,
     payment_id: UUID | None,
     by: str,
     now: datetime,
 ) -> None:
-    await tx.execute(
+    settlement_id = await tx.fetchval(
         INSERT,
         statement.order_id,
         statement.contract_id,
@@ -170,17 +178,22 @@ async def insert(
         by,
         now,
     )
+    await tx.execute(INSERT_ORDERS, order_ids, settlement_id, statement.contract_id, lessee_id)
 
 
 SETTLEMENT_VIEW = """
-SELECT id, order_id, contract_id, lessee_id, settled_on, currency, owed_amount,
+SELECT id, order_id,
+       (SELECT array_agg(settled.order_id ORDER BY settled.order_id)
+          FROM return_settlement_order AS settled
+         WHERE settled.settlement_id = return_settlement.id) AS order_ids,
+       contract_id, lessee_id, settled_on, currency, owed_amount,
        counter_claim_amount, deposit_used_amount, balance_amount, statement, invoice_id, payment_id,
        posted_by, posted_at
   FROM return_settlement
 """
 
 OF_ORDER = f"""{SETTLEMENT_VIEW}
- WHERE order_id = $1
+ WHERE id = (SELECT settlement_id FROM return_settlement_order WHERE order_id = $1)
 """
 
 LIST = f"""{SETTLEMENT_VIEW}

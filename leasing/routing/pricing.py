@@ -158,7 +158,9 @@ class NetworkPricer:
         self.outlets32 = self.outlets.astype(np.float32)
         self.points32 = self.points.astype(np.float32)
         self.groups, self.group = groups(network)
-        self.offers = np.stack([offers(network, g) for g in self.groups])
+        # Also of no packs at all: a night on which everything is held has a plan.
+        rows = [offers(network, g) for g in self.groups]
+        self.offers = np.array(rows, dtype=np.int64).reshape(len(rows), len(network.free_kg))
         self.cells = cells(network.at, CELL)
         # Freight of a kilogram over 100 m of a straight line, millionths of 0.0001 CNY.
         self.rate = network.freight * network.circuity_percent

@@ -235,7 +235,8 @@ async def a_deal(teller: Teller, staff: Voice, recycler: Voice, lot: Json) -> No
     moved = await staff.post("the lot, by what it weighed in", f"{path}/deliveries", of_lot)
     wrong = {"movement_id": moved["id"], "reversed_on": on, "reason": "化验结果更正"}
     await staff.post("assayed too late", f"{path}/reversals", wrong)
-    assayed = {**of_lot, "assay": [{"metal": "Li", "content_percent": "2.53"}]}
+    assay = [{"metal": "Li", "content_percent": "2.53"}]
+    assayed = {**of_lot, "assay": assay, "vat_percent": "13"}
     moved = await quiet.post(f"{path}/deliveries", assayed)
     (owed,) = moved["entries"]
     came = {
@@ -243,13 +244,17 @@ async def a_deal(teller: Teller, staff: Voice, recycler: Voice, lot: Json) -> No
         "kind": "material",
         "material": "Li2CO3",
         "kg": "5",
+        "vat_percent": "13",
         "document": "入库单 RK-2026-118",
     }
     await staff.post("lithium carbonate comes in", f"{path}/settlements", came)
     await recycler.get("what is open", path)
     rest = str(Decimal(owed["kg"]) - 5)
     paid = {**came, "kind": "money", "kg": rest, "document": "银行回单 20261222"}
+    del paid["vat_percent"]
     await staff.post("money for the rest", f"{path}/settlements", paid)
+    tax = {"settled_on": on, "document": "银行回单 20261222"}
+    await staff.post("VAT on scrap, less that on material", f"{path}/vat-settlements", tax)
     await recycler.get("to and fro", f"{path}/ledger", limit=2)
     await staff.post("nothing is open any more", f"{path}/closing")
     other = await quiet.post("/v1/deals", {**offered, "number": "FL-2026-0011"})

@@ -25,6 +25,7 @@ from leasing.routing import certificate, files
 from leasing.routing.model import FORBIDDEN
 from tests import build
 from tests.api import stories
+from tests.consignments import lots
 
 ON = date(2026, 6, 15)
 NEAR = ("410100", "410200", "411000")
@@ -586,25 +587,7 @@ def test_packs_of_withdrawn_recyclers_go_elsewhere_at_once_and_nobody_else_moves
     database(scenario)
 
 
-LOADED = """
-WITH lot AS (
-  INSERT INTO consignment (number, outlet_id, recycler_id, purpose, hazard, un_number, packing,
-                           expected_kg, packed_on, created_at)
-  SELECT 'L-1', outlet_id, recycler_id, 'recycling', 'intact', 'UN 3480', '{}', mass_kg,
-         '2026-06-15', now()
-    FROM routing
-   WHERE id = $1
-  RETURNING id
-)
-INSERT INTO consignment_pack (consignment_id, routing_id, outlet_id, pack_id, hazard, chemistry,
-                              mass_kg)
-SELECT lot.id, routing.id, outlet_id, pack_id, 'intact', 'B', mass_kg
-  FROM lot, routing
- WHERE routing.id = $1
-"""
-
-
-def test_a_pack_in_a_consignment_goes_with_it_and_holds_no_other_up(database):
+def test_a_pack_on_the_road_goes_with_its_lot_and_holds_no_other_up(database):
     async def scenario(db: Database) -> None:
         async with build.world(db, ON) as world:
             packs = await stories.condemned_packs(world, 2)
@@ -615,11 +598,8 @@ def test_a_pack_in_a_consignment_goes_with_it_and_holds_no_other_up(database):
             ways = [
                 await world.staff.post(f"/v1/packs/{pack['id']}/routings", on) for pack in packs
             ]
-            async with db.transaction() as tx:
-                await tx.execute(
-                    "SET LOCAL session_replication_role = replica",
-                )
-                await tx.execute(LOADED, UUID(ways[0]["id"]))
+            lot = await lots.pack_lot(world, ways[:1])
+            await lots.send(world, lot)
             withdrawal = {"kind": "eia", "withdrawn_on": "2026-06-15", "document": "Order 7"}
             await world.staff.post(f"/v1/parties/{first['id']}/withdrawals", withdrawal)
             done = await world.staff.post("/v1/reroutings", {"reason": "R"})
@@ -675,5 +655,23 @@ def test_the_nightly_job_gives_up_what_expired_reroutes_and_proposes(database):
             await stories.run_job(world, "routing", date(2026, 6, 24))
             (same,) = (await world.staff.get("/v1/routing-plans"))["items"]
             assert same["id"] == proposed["id"]
+
+    database(scenario)
+
+
+def test_a_night_on_which_everything_is_held_is_a_plan_with_the_reasons(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db, ON) as world:
+            ids = await prepared(db, 3, ("410100",))
+            async with db.transaction() as tx:
+                await changed(tx, UNFIT, ids)
+            await stories.run_job(world, "routing", ON)
+            (plan,) = (await world.staff.get("/v1/routing-plans"))["items"]
+            assert (plan["packs"], plan["planned"]) == (3, 0)
+            items = (await world.staff.get(f"/v1/routing-plans/{plan['id']}/items"))["items"]
+            assert [one["reason"] for one in items] == ["TRANSPORT_CHECK"] * 3
+            async with db.transaction(read_only=True) as tx:
+                row = await plan_store.find(tx, plan["id"])
+            assert verifying.prove(row).agrees
 
     database(scenario)

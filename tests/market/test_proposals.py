@@ -447,3 +447,41 @@ async def test_a_proposal_declined_leaves_its_need_open(world: World) -> None:
     refused = await world.staff.refused("POST", f"{path}/acceptance", 409, {"draft": draft()})
     assert refused["code"] == "market_proposal_decided"
     assert (await world.staff.get(f"/v1/market-needs/{wanted['id']}"))["state"] == "open"
+
+
+@told
+async def test_what_is_proposed_or_reserved_is_offered_to_no_other_line(world: World) -> None:
+    _, stock, found = await proposed(world)
+    lessee = await build.customer(world)
+    site = await build.site(world, lessee["id"])
+    _, (line,) = await build.active_contract(world, lessee["id"], [build.line_terms(site["id"])])
+    promised = {one["pack_id"] for one in found["packs"]}
+    free = {one["id"] for one in stock} - promised
+
+    async def offered(line_id: str) -> set[str]:
+        told = await world.staff.get(f"/v1/lines/{line_id}/candidates")
+        counts = {one["code"]: one["packs"] for one in told["refusals"]}
+        assert counts.get("held", 0) + len(told["items"]) == len(stock)
+        return {one["pack_id"] for one in told["items"]}
+
+    assert await offered(line["id"]) == free
+    path = f"/v1/market-proposals/{found['id']}"
+    made = await world.staff.post(f"{path}/acceptance", {"draft": draft()})
+    assert await offered(line["id"]) == free
+    # For its own line a pack that is reserved is no stranger.
+    own = (await world.staff.get(f"/v1/lines/{made['line_ids'][0]}"))["named_pack_id"]
+    assert await offered(made["line_ids"][0]) == free | {own}
+    plan = await world.staff.get(f"/v1/contracts/{made['contract_id']}/candidates")
+    assert {one["pack"]["pack_id"] for one in plan["assigned"]} <= free
+
+
+@told
+async def test_what_was_declined_is_offered_again(world: World) -> None:
+    _, stock, found = await proposed(world)
+    lessee = await build.customer(world)
+    site = await build.site(world, lessee["id"])
+    _, (line,) = await build.active_contract(world, lessee["id"], [build.line_terms(site["id"])])
+    path = f"/v1/market-proposals/{found['id']}/refusal"
+    await world.staff.post(path, {"reason": "the site is given up"})
+    told = await world.staff.get(f"/v1/lines/{line['id']}/candidates")
+    assert {one["pack_id"] for one in told["items"]} == {one["id"] for one in stock}

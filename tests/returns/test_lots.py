@@ -1,7 +1,8 @@
 """What failed its transport check goes into no lot, and leaves in none."""
 
+from datetime import date
+
 from leasing.db.pool import Database
-from leasing.end_of_life import loads
 from tests import build
 from tests.api import stories
 from tests.build import World
@@ -80,20 +81,25 @@ def test_what_is_left_of_a_burnt_pack_is_not_found_intact_later_either(database)
     database(scenario)
 
 
-def test_the_plan_of_a_night_leaves_out_what_may_not_be_packed(database):
+def test_the_plan_of_a_night_holds_what_may_not_be_packed_and_says_so(database):
     async def scenario(db: Database) -> None:
         async with build.world(db) as world:
             packs = await stories.condemned_packs(world, 3)
             failed = await check(world, packs[0]["id"], "water", on="2026-06-14")
             await check(world, packs[1]["id"], "water", on="2026-06-14")
             await check(world, packs[1]["id"])
+            await build.outlet(world, (await build.recycler(world))["id"])
 
-            async def waiting() -> set[str]:
-                async with db.transaction(read_only=True) as tx:
-                    return {str(load.pack_id) for load in await loads.waiting(tx, 10)}
+            async def states() -> list[tuple[str, str | None]]:
+                await stories.run_job(world, "routing", date(2026, 6, 15))
+                (plan,) = (await world.staff.get("/v1/routing-plans", state="proposed"))["items"]
+                items = (await world.staff.get(f"/v1/routing-plans/{plan['id']}/items"))["items"]
+                by_pack = {one["pack_id"]: (one["state"], one["reason"]) for one in items}
+                return [by_pack[pack["id"]] for pack in packs]
 
-            assert await waiting() == {packs[1]["id"], packs[2]["id"]}
+            goes = ("planned", None)
+            assert await states() == [("held", "TRANSPORT_CHECK"), goes, goes]
             await world.staff.post(f"/v1/inspections/{failed['id']}/treatment", TREATED)
-            assert await waiting() == {pack["id"] for pack in packs}
+            assert await states() == [goes] * 3
 
     database(scenario)

@@ -457,3 +457,111 @@ def test_prices_with_vat_in_them_are_settled_at_their_rate(database):
             assert owed["net_amount"] + owed["vat_amount"] == gross
 
     database(scenario)
+
+
+# --- Many orders of a lease -------------------------------------------------------------------
+
+
+async def in_two_orders(world: World, second_is_inspected: bool = True) -> tuple[Json, list[Json]]:
+    """A lease of two packs that came back by an order each."""
+    lease = await steps.leases(world, 2)
+    made = []
+    for number, line in enumerate(lease["lines"]):
+        asked = {**lease, "lines": [line]}
+        wanted = steps.order(asked, "drop_off", planned_on=steps.RETURNED_ON)
+        order = await world.staff.post("/v1/return-orders", wanted)
+        path = f"/v1/return-orders/{order['id']}"
+        await world.staff.post(f"{path}/arrival", outcomes(order, RETURNED))
+        if number == 0 or second_is_inspected:
+            await steps.inspect(world, lease["packs"][number])
+        made.append(order)
+    return lease, made
+
+
+def for_both(orders: list[Json], **changes: Any) -> Json:
+    """One cable is missing of each."""
+    missing = [
+        {"item_id": order["items"][0]["id"], "name": "cable", "amount": 3_000} for order in orders
+    ]
+    return {
+        "settled_on": SETTLED_ON,
+        "missing_parts": missing,
+        "with_order_ids": [order["id"] for order in orders[1:]],
+        **changes,
+    }
+
+
+def test_one_statement_settles_many_orders_of_a_lease(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease, made = await in_two_orders(world)
+            paths = [f"/v1/return-orders/{order['id']}" for order in made]
+            wanted = for_both(made, counter_claim=SCRAP)
+            shown = await world.staff.post(f"{paths[0]}/settlement-preview", wanted)
+            alone = [
+                await world.staff.post(f"{path}/settlement-preview", for_both([order]))
+                for path, order in zip(paths, made, strict=True)
+            ]
+            assert sorted(
+                (row["line_id"], row["component"], row["amount"]) for row in shown["rows"]
+            ) == sorted(
+                (row["line_id"], row["component"], row["amount"])
+                for one in alone
+                for row in one["rows"]
+            )
+            assert len(shown["capacities"]) == 2
+            posted = await world.staff.post(f"{paths[0]}/settlement", wanted)
+            assert posted["statement"] == shown
+            assert posted["order_ids"] == sorted(order["id"] for order in made)
+            customer = await world.login(Role.CUSTOMER, lease["customer"]["id"])
+            for path in paths:
+                assert (await world.staff.get(path))["state"] == "settled"
+                assert await customer.get(f"{path}/settlement") == posted
+            (listed,) = (await customer.get("/v1/return-settlements"))["items"]
+            assert listed == posted
+            (invoice,) = (await world.staff.get("/v1/invoices"))["items"]
+            assert invoice["total_amount"] == shown["owed_amount"]
+            again = await world.staff.refused(
+                "POST", f"{paths[1]}/settlement", 409, for_both(made[1:])
+            )
+            assert again["code"] == "return_order_state"
+            await balances(world)
+
+    database(scenario)
+
+
+def test_a_statement_is_of_one_lease_and_names_an_order_once(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            _, made = await in_two_orders(world)
+            other = await inspected(world)
+            path = f"/v1/return-orders/{made[0]['id']}/settlement"
+            named = [other["order"]["id"], made[1]["id"], made[1]["id"], made[0]["id"]]
+            wanted = for_both(made[:1], with_order_ids=named)
+            before = await counts(world)
+            for route in (path, f"{path}-preview"):
+                problem = await world.staff.refused("POST", route, 400, wanted)
+                assert [(one["pointer"], one["code"]) for one in problem["errors"]] == [
+                    ("/with_order_ids/0", "other_contract"),
+                    ("/with_order_ids/2", "twice"),
+                    ("/with_order_ids/3", "twice"),
+                ]
+            assert await counts(world) == before
+
+    database(scenario)
+
+
+def test_an_order_that_is_not_inspected_keeps_the_whole_statement_back(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            _, made = await in_two_orders(world, second_is_inspected=False)
+            path = f"/v1/return-orders/{made[0]['id']}"
+            before = await counts(world)
+            problem = await world.staff.refused("POST", f"{path}/settlement", 409, for_both(made))
+            assert problem["code"] == "return_order_state"
+            assert await counts(world) == before
+            assert (await world.staff.get(path))["state"] == "inspected"
+            # To look at it is possible before.
+            await world.staff.post(f"{path}/settlement-preview", for_both(made))
+
+    database(scenario)
