@@ -58,6 +58,21 @@ CREATE FUNCTION billing_party_of(party_id uuid) RETURNS uuid
   LIMIT 1;
 END;
 
+CREATE TABLE contract_term (
+    contract_id uuid NOT NULL,
+    during daterange NOT NULL,
+    kind text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT contract_term_bounded CHECK (((kind = 'holdover'::text) OR (NOT upper_inf(during)))),
+    CONSTRAINT contract_term_kind CHECK ((kind = ANY (ARRAY['agreed'::text, 'renewal'::text, 'holdover'::text]))),
+    CONSTRAINT contract_term_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
+);
+
+CREATE FUNCTION contract_ends_on(of_contract uuid) RETURNS date
+    LANGUAGE sql STABLE
+    RETURN (SELECT NULLIF(max(COALESCE(upper(contract_term.during), 'infinity'::date)), 'infinity'::date) AS "nullif" FROM contract_term WHERE (contract_term.contract_id = contract_ends_on.of_contract));
+
 CREATE FUNCTION count_allocation() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -310,6 +325,18 @@ BEGIN
   RETURN NEW;
 END $$;
 
+CREATE FUNCTION mirror_vat() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF NEW.vat_amount IS DISTINCT FROM
+     (SELECT -vat_amount FROM deal_movement WHERE id = NEW.reverses_id) THEN
+    RAISE EXCEPTION 'a reversal mirrors what it reverses'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_reversal_mirrors';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION name_holder(changed_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -338,6 +365,9 @@ CREATE FUNCTION note_custody() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
+  IF NEW.kind = 'waste.inbound' AND NEW.party_id IS NULL THEN
+    RETURN NULL;
+  END IF;
   PERFORM take_custody(NEW);
   RETURN NULL;
 END $$;
@@ -827,6 +857,10 @@ BEGIN
      WHERE deal_id = NEW.id
      GROUP BY material
     HAVING sum(grams) <> 0 OR sum(amount) <> 0
+  ) OR EXISTS (
+    SELECT FROM deal_movement
+     WHERE deal_id = NEW.id
+    HAVING sum(vat_amount) <> 0
   ) THEN
     RAISE EXCEPTION 'something is open in deal %', NEW.number
       USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_closed_when_settled';
@@ -1921,6 +1955,10 @@ CREATE TABLE contract_revision (
     billing_anchor_on date,
     billing_end_of_month boolean DEFAULT false NOT NULL,
     proration text DEFAULT 'actual'::text NOT NULL,
+    first_stub text DEFAULT 'short'::text NOT NULL,
+    last_stub text DEFAULT 'short'::text NOT NULL,
+    return_day text DEFAULT 'free'::text NOT NULL,
+    catch_up text DEFAULT 'one_invoice'::text NOT NULL,
     CONSTRAINT contract_permitted_use CHECK ((permitted_use = ANY (ARRAY['telecom_backup'::text, 'stationary_storage'::text, 'logistics_vehicle'::text, 'forklift'::text, 'bus'::text]))),
     CONSTRAINT contract_revision_autonomy CHECK ((autonomy_minutes > 0)),
     CONSTRAINT contract_revision_availability CHECK (((availability_percent >= (0)::numeric) AND (availability_percent <= (100)::numeric))),
@@ -1928,9 +1966,12 @@ CREATE TABLE contract_revision (
     CONSTRAINT contract_revision_billing_day CHECK (((billing_day >= 1) AND (billing_day <= 31))),
     CONSTRAINT contract_revision_billing_frequency CHECK ((billing_frequency = ANY (ARRAY['weekly'::text, 'fortnightly'::text, 'monthly'::text, 'quarterly'::text, 'half_yearly'::text, 'yearly'::text]))),
     CONSTRAINT contract_revision_billing_timing CHECK ((billing_timing = ANY (ARRAY['advance'::text, 'arrears'::text]))),
+    CONSTRAINT contract_revision_catch_up CHECK ((catch_up = ANY (ARRAY['one_invoice'::text, 'invoice_each'::text]))),
     CONSTRAINT contract_revision_cause CHECK ((cause = ANY (ARRAY['agreed'::text, 'amended'::text, 'transferred'::text]))),
     CONSTRAINT contract_revision_deposit CHECK ((deposit_amount >= 0)),
+    CONSTRAINT contract_revision_first_stub CHECK ((first_stub = ANY (ARRAY['short'::text, 'long'::text]))),
     CONSTRAINT contract_revision_guarantee CHECK (((guarantee_percent >= (0)::numeric) AND (guarantee_percent <= (100)::numeric))),
+    CONSTRAINT contract_revision_last_stub CHECK ((last_stub = ANY (ARRAY['short'::text, 'long'::text]))),
     CONSTRAINT contract_revision_minimum_months CHECK (((minimum_months >= 0) AND (minimum_months <= 240))),
     CONSTRAINT contract_revision_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during)))),
     CONSTRAINT contract_revision_notice_days CHECK (((notice_days >= 0) AND (notice_days <= 730))),
@@ -1941,19 +1982,9 @@ CREATE TABLE contract_revision (
     CONSTRAINT contract_revision_renewal_months CHECK (((renewal_months >= 1) AND (renewal_months <= 120))),
     CONSTRAINT contract_revision_renews_for_a_time CHECK (((renewal = 'automatic'::text) <= (renewal_months IS NOT NULL))),
     CONSTRAINT contract_revision_replacement_days CHECK (((replacement_days >= 1) AND (replacement_days <= 365))),
+    CONSTRAINT contract_revision_return_day CHECK ((return_day = ANY (ARRAY['free'::text, 'billed'::text]))),
     CONSTRAINT contract_revision_vat CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric))),
     CONSTRAINT contract_revision_vat_mode CHECK ((vat_mode = ANY (ARRAY['exclusive'::text, 'inclusive'::text])))
-);
-
-CREATE TABLE contract_term (
-    contract_id uuid NOT NULL,
-    during daterange NOT NULL,
-    kind text NOT NULL,
-    entered_by text NOT NULL,
-    entered_at timestamp with time zone NOT NULL,
-    CONSTRAINT contract_term_bounded CHECK (((kind = 'holdover'::text) OR (NOT upper_inf(during)))),
-    CONSTRAINT contract_term_kind CHECK ((kind = ANY (ARRAY['agreed'::text, 'renewal'::text, 'holdover'::text]))),
-    CONSTRAINT contract_term_not_empty CHECK (((NOT isempty(during)) AND (NOT lower_inf(during))))
 );
 
 CREATE TABLE custody (
@@ -2064,11 +2095,22 @@ CREATE TABLE deal_movement (
     reverses_id uuid,
     entered_by text NOT NULL,
     entered_at timestamp with time zone NOT NULL,
+    vat_percent numeric(5,2),
+    vat_amount bigint DEFAULT 0 NOT NULL,
     CONSTRAINT deal_movement_document CHECK ((btrim(document) <> ''::text)),
-    CONSTRAINT deal_movement_kind CHECK ((kind = ANY (ARRAY['scrap'::text, 'material'::text, 'money'::text, 'reversal'::text]))),
+    CONSTRAINT deal_movement_kind CHECK ((kind = ANY (ARRAY['scrap'::text, 'material'::text, 'money'::text, 'vat'::text, 'reversal'::text]))),
     CONSTRAINT deal_movement_reversal CHECK (((kind = 'reversal'::text) = (reverses_id IS NOT NULL))),
     CONSTRAINT deal_movement_scrap CHECK ((((kind = 'scrap'::text) = (scrap_g IS NOT NULL)) AND ((kind = 'scrap'::text) = (assay IS NOT NULL)) AND ((kind = 'scrap'::text) OR (consignment_id IS NULL)))),
-    CONSTRAINT deal_movement_scrap_mass CHECK ((scrap_g > 0))
+    CONSTRAINT deal_movement_scrap_mass CHECK ((scrap_g > 0)),
+    CONSTRAINT deal_movement_vat_of_a_supply CHECK (
+CASE kind
+    WHEN 'scrap'::text THEN ((vat_amount >= 0) AND ((vat_percent IS NOT NULL) OR (vat_amount = 0)))
+    WHEN 'material'::text THEN ((vat_amount <= 0) AND ((vat_percent IS NOT NULL) OR (vat_amount = 0)))
+    WHEN 'money'::text THEN ((vat_amount = 0) AND (vat_percent IS NULL))
+    WHEN 'vat'::text THEN ((vat_amount <> 0) AND (vat_percent IS NULL))
+    ELSE (vat_percent IS NULL)
+END),
+    CONSTRAINT deal_movement_vat_rate CHECK (((vat_percent >= (0)::numeric) AND (vat_percent <= (100)::numeric)))
 );
 
 CREATE TABLE deal_price (
@@ -2485,6 +2527,7 @@ CREATE TABLE invoice (
     reason text,
     held_because text,
     approved_by text,
+    missed_from date,
     CONSTRAINT invoice_adds_up CHECK ((total_amount = (net_amount + vat_amount))),
     CONSTRAINT invoice_amounts_together CHECK ((((net_amount IS NULL) = (total_amount IS NULL)) AND ((vat_amount IS NULL) = (total_amount IS NULL)))),
     CONSTRAINT invoice_credit_note_credits CHECK (((kind = 'invoice'::text) OR (total_amount <= 0))),
@@ -2997,6 +3040,20 @@ CREATE TABLE outlet_duty (
     document text NOT NULL,
     CONSTRAINT outlet_duty_role CHECK ((role = ANY (ARRAY['battery_maker'::text, 'carmaker'::text]))),
     CONSTRAINT outlet_duty_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
+CREATE TABLE outlet_firm (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    outlet_id uuid NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    valid daterange NOT NULL,
+    document text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT outlet_firm_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT outlet_firm_recycler_kind CHECK ((recycler_kind = 'recycler'::text)),
+    CONSTRAINT outlet_firm_valid CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
 CREATE TABLE outlet_limit (
@@ -3695,6 +3752,13 @@ CREATE TABLE return_settlement (
     CONSTRAINT return_settlement_deposit_used CHECK ((deposit_used_amount >= 0))
 );
 
+CREATE TABLE return_settlement_order (
+    order_id uuid NOT NULL,
+    settlement_id uuid NOT NULL,
+    contract_id uuid NOT NULL,
+    lessee_id uuid NOT NULL
+);
+
 CREATE TABLE routing (
     id uuid DEFAULT uuidv7() NOT NULL,
     pack_id uuid NOT NULL,
@@ -3713,6 +3777,7 @@ CREATE TABLE routing (
     release_reason text,
     expires_at timestamp with time zone,
     rerouting_id uuid,
+    capacity_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT routing_distance CHECK ((distance_m >= 0)),
     CONSTRAINT routing_handed_over CHECK (((handed_over_on IS NOT NULL) = (state = ANY (ARRAY['handed_over'::text, 'recycled'::text])))),
     CONSTRAINT routing_mass CHECK ((mass_kg > 0)),
@@ -3721,6 +3786,8 @@ CREATE TABLE routing (
     CONSTRAINT routing_released CHECK ((((released_on IS NOT NULL) = (state = 'released'::text)) AND ((release_reason IS NOT NULL) = (state = 'released'::text)))),
     CONSTRAINT routing_state CHECK ((state = ANY (ARRAY['reserved'::text, 'handed_over'::text, 'recycled'::text, 'released'::text])))
 );
+
+COMMENT ON COLUMN routing.capacity_ids IS 'What its mass is reserved of (treatment_capacity), to be given back when it is given up.';
 
 CREATE TABLE routing_plan (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -3762,6 +3829,7 @@ CREATE TABLE routing_plan_item (
     reason text,
     locked_by text,
     routing_id uuid,
+    recycler_id uuid,
     CONSTRAINT routing_plan_item_goes_or_is_held CHECK (
 CASE state
     WHEN 'planned'::text THEN ((outlet_id IS NOT NULL) AND (parts IS NOT NULL) AND (reason IS NULL))
@@ -3830,10 +3898,11 @@ CREATE TABLE scrap_offer (
 
 CREATE TABLE signing_key (
     id uuid DEFAULT uuidv7() NOT NULL,
-    private_pem text NOT NULL,
+    private_pem text,
     public_pem text NOT NULL,
     created_by text NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT signing_key_encrypted CHECK ((private_pem ~~ '-----BEGIN ENCRYPTED PRIVATE KEY-----%'::text))
 );
 
 CREATE TABLE site (
@@ -4019,6 +4088,28 @@ CREATE TABLE transport_treatment (
     CONSTRAINT transport_treatment_consignee_signed CHECK ((btrim(consignee_signatory) <> ''::text)),
     CONSTRAINT transport_treatment_measures CHECK ((btrim(measures) <> ''::text)),
     CONSTRAINT transport_treatment_shipper_signed CHECK ((btrim(shipper_signatory) <> ''::text))
+);
+
+CREATE TABLE treatment_capacity (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    recycler_id uuid NOT NULL,
+    recycler_kind text DEFAULT 'recycler'::text NOT NULL,
+    chemistries text[] NOT NULL,
+    valid daterange NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    capacity_kg bigint,
+    reserved_kg bigint DEFAULT 0 NOT NULL,
+    document text NOT NULL,
+    entered_by text NOT NULL,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT treatment_capacity_days CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid)) AND (NOT upper_inf(valid)))),
+    CONSTRAINT treatment_capacity_document CHECK ((btrim(document) <> ''::text)),
+    CONSTRAINT treatment_capacity_latitude CHECK (((latitude >= (3)::double precision) AND (latitude <= (54)::double precision))),
+    CONSTRAINT treatment_capacity_longitude CHECK (((longitude >= (73)::double precision) AND (longitude <= (136)::double precision))),
+    CONSTRAINT treatment_capacity_not_exceeded CHECK (((reserved_kg >= 0) AND (reserved_kg <= capacity_kg))),
+    CONSTRAINT treatment_capacity_of_something CHECK ((cardinality(chemistries) >= 1)),
+    CONSTRAINT treatment_capacity_recycler_kind CHECK ((recycler_kind = 'recycler'::text))
 );
 
 CREATE TABLE unmatched_source (
@@ -4619,6 +4710,12 @@ ALTER TABLE ONLY outlet_duty
 ALTER TABLE ONLY outlet_duty
     ADD CONSTRAINT outlet_duty_one_at_a_time PRIMARY KEY (outlet_id, party_id, role, valid WITHOUT OVERLAPS);
 
+ALTER TABLE ONLY outlet_firm
+    ADD CONSTRAINT outlet_firm_id UNIQUE (id);
+
+ALTER TABLE ONLY outlet_firm
+    ADD CONSTRAINT outlet_firm_one_at_a_time PRIMARY KEY (outlet_id, recycler_id, valid WITHOUT OVERLAPS);
+
 ALTER TABLE ONLY outlet_limit
     ADD CONSTRAINT outlet_limit_pkey PRIMARY KEY (id);
 
@@ -4860,7 +4957,13 @@ ALTER TABLE ONLY return_order
     ADD CONSTRAINT return_order_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY return_settlement
+    ADD CONSTRAINT return_settlement_identity UNIQUE (id, contract_id);
+
+ALTER TABLE ONLY return_settlement
     ADD CONSTRAINT return_settlement_once UNIQUE (order_id);
+
+ALTER TABLE ONLY return_settlement_order
+    ADD CONSTRAINT return_settlement_order_once PRIMARY KEY (order_id);
 
 ALTER TABLE ONLY return_settlement
     ADD CONSTRAINT return_settlement_pkey PRIMARY KEY (id);
@@ -4970,6 +5073,9 @@ ALTER TABLE ONLY trace_record
 ALTER TABLE ONLY transport_treatment
     ADD CONSTRAINT transport_treatment_pkey PRIMARY KEY (inspection_id);
 
+ALTER TABLE ONLY treatment_capacity
+    ADD CONSTRAINT treatment_capacity_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY unmatched_source
     ADD CONSTRAINT unmatched_source_once PRIMARY KEY (kind, value, part);
 
@@ -5053,7 +5159,7 @@ CREATE INDEX contact_by_party ON contact USING btree (party_id, id);
 
 CREATE INDEX contract_by_lessee ON contract USING btree (lessee_id, id);
 
-CREATE INDEX contract_revision_of_contract ON contract_revision USING btree (contract_id, lower(during)) INCLUDE (during, vat_mode, vat_percent, proration, payment_days);
+CREATE INDEX contract_revision_of_contract ON contract_revision USING btree (contract_id, lower(during)) INCLUDE (during, vat_mode, vat_percent, proration, last_stub, payment_days);
 
 CREATE INDEX contract_term_of_contract ON contract_term USING btree (contract_id, lower(during)) INCLUDE (during);
 
@@ -5143,7 +5249,7 @@ CREATE INDEX invoice_by_buyer ON invoice USING btree (buyer_id, id);
 
 CREATE INDEX invoice_by_run ON invoice USING btree (run_id, state);
 
-CREATE UNIQUE INDEX invoice_draft_once ON invoice USING btree (run_id, seller_id, buyer_id, currency) NULLS NOT DISTINCT WHERE ((state = 'draft'::text) AND (held_because IS NULL) AND (run_id IS NOT NULL));
+CREATE UNIQUE INDEX invoice_draft_once ON invoice USING btree (run_id, seller_id, buyer_id, currency, missed_from) NULLS NOT DISTINCT WHERE ((state = 'draft'::text) AND (held_because IS NULL) AND (run_id IS NOT NULL));
 
 CREATE INDEX invoice_lessee_by_invoice ON invoice_lessee USING btree (invoice_id);
 
@@ -5379,6 +5485,8 @@ CREATE UNIQUE INDEX return_order_item_line_once ON return_order_item USING btree
 
 CREATE INDEX return_settlement_by_lessee ON return_settlement USING btree (lessee_id, id);
 
+CREATE INDEX return_settlement_order_by_settlement ON return_settlement_order USING btree (settlement_id);
+
 CREATE INDEX routing_by_outlet ON routing USING btree (outlet_id, state);
 
 CREATE INDEX routing_by_recycler ON routing USING btree (recycler_id, state);
@@ -5404,6 +5512,8 @@ CREATE INDEX submission_item_by_obligation ON submission_item USING btree (oblig
 CREATE INDEX submission_under_way ON submission USING btree (state, recipient, id) WHERE (state = ANY (ARRAY['made'::text, 'sent'::text]));
 
 CREATE UNIQUE INDEX trace_record_corrected_once ON trace_record USING btree (corrects_id) WHERE (corrects_id IS NOT NULL);
+
+CREATE INDEX treatment_capacity_by_recycler ON treatment_capacity USING btree (recycler_id);
 
 CREATE INDEX unmatched_source_by_last_seen ON unmatched_source USING btree (last_seen_at DESC, kind, value, part);
 
@@ -5447,7 +5557,7 @@ CREATE TRIGGER consignment_leaves_fit BEFORE UPDATE OF state ON consignment FOR 
 
 CREATE TRIGGER consignment_pack_only_of_fit BEFORE INSERT ON consignment_pack FOR EACH ROW EXECUTE FUNCTION refuse_unfit_for_transport();
 
-CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN ((((((((((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent)) OR (old.billing_alignment IS DISTINCT FROM new.billing_alignment)) OR (old.billing_timing IS DISTINCT FROM new.billing_timing)) OR (old.billing_frequency IS DISTINCT FROM new.billing_frequency)) OR (old.billing_day IS DISTINCT FROM new.billing_day)) OR (old.billing_anchor_on IS DISTINCT FROM new.billing_anchor_on)) OR (old.billing_end_of_month IS DISTINCT FROM new.billing_end_of_month)) OR (old.proration IS DISTINCT FROM new.proration))) EXECUTE FUNCTION note_terms_restated();
+CREATE TRIGGER contract_revision_changes AFTER UPDATE ON contract_revision FOR EACH ROW WHEN (((((((((((old.vat_mode IS DISTINCT FROM new.vat_mode) OR (old.vat_percent IS DISTINCT FROM new.vat_percent)) OR (old.billing_alignment IS DISTINCT FROM new.billing_alignment)) OR (old.billing_timing IS DISTINCT FROM new.billing_timing)) OR (old.billing_frequency IS DISTINCT FROM new.billing_frequency)) OR (old.billing_day IS DISTINCT FROM new.billing_day)) OR (old.billing_anchor_on IS DISTINCT FROM new.billing_anchor_on)) OR (old.billing_end_of_month IS DISTINCT FROM new.billing_end_of_month)) OR (old.proration IS DISTINCT FROM new.proration)) OR (old.return_day IS DISTINCT FROM new.return_day))) EXECUTE FUNCTION note_terms_restated();
 
 CREATE TRIGGER contract_revision_restates AFTER INSERT ON contract_revision FOR EACH ROW WHEN ((new.number > 1)) EXECUTE FUNCTION note_terms_restated();
 
@@ -5464,6 +5574,8 @@ CREATE TRIGGER deal_movement_append_only BEFORE DELETE OR UPDATE ON deal_movemen
 CREATE TRIGGER deal_price_append_only BEFORE DELETE OR UPDATE ON deal_price FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER deal_price_while_offered BEFORE INSERT ON deal_price FOR EACH ROW EXECUTE FUNCTION refuse_price_of_accepted();
+
+CREATE TRIGGER deal_reversal_mirrors_vat BEFORE INSERT ON deal_movement FOR EACH ROW WHEN ((new.kind = 'reversal'::text)) EXECUTE FUNCTION mirror_vat();
 
 CREATE TRIGGER deal_snapshot_append_only BEFORE DELETE OR UPDATE ON deal_snapshot FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -5545,6 +5657,8 @@ CREATE TRIGGER outage_supersedes BEFORE INSERT ON outage FOR EACH ROW WHEN ((new
 
 CREATE TRIGGER outlet_changed AFTER INSERT OR DELETE OR UPDATE OF kind, adcode, longitude, latitude, recycler_id, chemistries, hazards, store_limit_kg, store_days, closed_from ON outlet FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
 
+CREATE TRIGGER outlet_firm_changed AFTER INSERT OR DELETE OR UPDATE ON outlet_firm FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
+
 CREATE TRIGGER outlet_limit_append_only BEFORE DELETE OR UPDATE ON outlet_limit FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER outlet_store_limit AFTER UPDATE ON outlet FOR EACH ROW WHEN (((((new.stock_kg + new.reserved_kg) + new.in_transit_kg) > new.store_limit_kg) AND (((new.stock_kg + new.reserved_kg) + new.in_transit_kg) > ((old.stock_kg + old.reserved_kg) + old.in_transit_kg)))) EXECUTE FUNCTION refuse_more_than_stored();
@@ -5615,6 +5729,8 @@ CREATE TRIGGER refund_counts AFTER INSERT ON refund FOR EACH ROW EXECUTE FUNCTIO
 
 CREATE TRIGGER return_settlement_append_only BEFORE DELETE OR UPDATE ON return_settlement FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER return_settlement_order_append_only BEFORE DELETE OR UPDATE ON return_settlement_order FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER routing_not_of_a_lot BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN ((new.state = ANY (ARRAY['handed_over'::text, 'released'::text]))) EXECUTE FUNCTION refuse_consigned();
 
 CREATE TRIGGER routing_not_of_quarantined BEFORE UPDATE OF state ON routing FOR EACH ROW WHEN ((new.state = 'handed_over'::text)) EXECUTE FUNCTION refuse_quarantined();
@@ -5650,6 +5766,8 @@ CREATE TRIGGER trace_record_linked AFTER INSERT ON trace_record REFERENCING NEW 
 CREATE TRIGGER trace_record_takes_custody AFTER INSERT ON trace_record FOR EACH ROW EXECUTE FUNCTION note_custody();
 
 CREATE TRIGGER transport_treatment_append_only BEFORE DELETE OR UPDATE ON transport_treatment FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER treatment_capacity_changed AFTER INSERT OR DELETE OR UPDATE OF chemistries, valid, longitude, latitude, capacity_kg ON treatment_capacity FOR EACH STATEMENT EXECUTE FUNCTION tell_outlets_changed();
 
 CREATE TRIGGER unread_message_append_only BEFORE UPDATE ON unread_message FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -6122,6 +6240,12 @@ ALTER TABLE ONLY outlet_duty
 ALTER TABLE ONLY outlet_duty
     ADD CONSTRAINT outlet_duty_party_id_fkey FOREIGN KEY (party_id) REFERENCES party(id);
 
+ALTER TABLE ONLY outlet_firm
+    ADD CONSTRAINT outlet_firm_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
+
+ALTER TABLE ONLY outlet_firm
+    ADD CONSTRAINT outlet_firm_outlet FOREIGN KEY (outlet_id) REFERENCES outlet(id);
+
 ALTER TABLE ONLY outlet_limit
     ADD CONSTRAINT outlet_limit_outlet_id_fkey FOREIGN KEY (outlet_id) REFERENCES outlet(id);
 
@@ -6323,6 +6447,15 @@ ALTER TABLE ONLY return_settlement
 ALTER TABLE ONLY return_settlement
     ADD CONSTRAINT return_settlement_of_its_order FOREIGN KEY (order_id, contract_id) REFERENCES return_order(id, contract_id);
 
+ALTER TABLE ONLY return_settlement_order
+    ADD CONSTRAINT return_settlement_order_lessee_id_fkey FOREIGN KEY (lessee_id) REFERENCES party(id);
+
+ALTER TABLE ONLY return_settlement_order
+    ADD CONSTRAINT return_settlement_order_of_the_contract FOREIGN KEY (order_id, contract_id) REFERENCES return_order(id, contract_id);
+
+ALTER TABLE ONLY return_settlement_order
+    ADD CONSTRAINT return_settlement_order_settled FOREIGN KEY (settlement_id, contract_id) REFERENCES return_settlement(id, contract_id);
+
 ALTER TABLE ONLY return_settlement
     ADD CONSTRAINT return_settlement_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payment(id);
 
@@ -6340,6 +6473,9 @@ ALTER TABLE ONLY routing_plan_item
 
 ALTER TABLE ONLY routing_plan_item
     ADD CONSTRAINT routing_plan_item_plan FOREIGN KEY (plan_id) REFERENCES routing_plan(id);
+
+ALTER TABLE ONLY routing_plan_item
+    ADD CONSTRAINT routing_plan_item_recycler FOREIGN KEY (recycler_id) REFERENCES party(id);
 
 ALTER TABLE ONLY routing_plan_item
     ADD CONSTRAINT routing_plan_item_routing_id_fkey FOREIGN KEY (routing_id) REFERENCES routing(id);
@@ -6403,6 +6539,9 @@ ALTER TABLE ONLY trace_record
 
 ALTER TABLE ONLY transport_treatment
     ADD CONSTRAINT transport_treatment_of_its_inspection FOREIGN KEY (inspection_id, pack_id) REFERENCES inspection(id, pack_id);
+
+ALTER TABLE ONLY treatment_capacity
+    ADD CONSTRAINT treatment_capacity_of_a_recycler FOREIGN KEY (recycler_id, recycler_kind) REFERENCES party(id, kind);
 
 ALTER TABLE ONLY withdrawn_firm
     ADD CONSTRAINT withdrawn_firm_recycler_id_fkey FOREIGN KEY (recycler_id) REFERENCES party(id);
@@ -6981,6 +7120,12 @@ CREATE POLICY outlet_duty_own ON outlet_duty FOR SELECT TO leasing_recycler USIN
    FROM outlet
   WHERE (outlet.id = outlet_duty.outlet_id))));
 
+ALTER TABLE outlet_firm ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlet_firm_audit ON outlet_firm FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY outlet_firm_own ON outlet_firm FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE outlet_limit ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY outlet_limit_audit ON outlet_limit FOR SELECT TO leasing_auditor USING (true);
@@ -6988,6 +7133,10 @@ CREATE POLICY outlet_limit_audit ON outlet_limit FOR SELECT TO leasing_auditor U
 CREATE POLICY outlet_limit_own ON outlet_limit FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
    FROM outlet
   WHERE (outlet.id = outlet_limit.outlet_id))));
+
+CREATE POLICY outlet_of_its_firms ON outlet FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM outlet_firm
+  WHERE (outlet_firm.outlet_id = outlet.id))));
 
 CREATE POLICY outlet_own ON outlet FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
 
@@ -7213,6 +7362,10 @@ CREATE POLICY recovery_batch_pack_own ON recovery_batch_pack FOR SELECT TO leasi
    FROM recovery_batch
   WHERE (recovery_batch.id = recovery_batch_pack.batch_id))));
 
+CREATE POLICY recovery_batch_pack_regulator ON recovery_batch_pack FOR SELECT TO leasing_regulator USING (true);
+
+CREATE POLICY recovery_batch_regulator ON recovery_batch FOR SELECT TO leasing_regulator USING (true);
+
 ALTER TABLE recovery_product ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY recovery_product_audit ON recovery_product FOR SELECT TO leasing_auditor USING (true);
@@ -7283,6 +7436,12 @@ ALTER TABLE return_settlement ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY return_settlement_audit ON return_settlement FOR SELECT TO leasing_auditor USING (true);
 
+ALTER TABLE return_settlement_order ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY return_settlement_order_audit ON return_settlement_order FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY return_settlement_order_own ON return_settlement_order FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
+
 CREATE POLICY return_settlement_own ON return_settlement FOR SELECT TO leasing_customer USING ((lessee_id = (current_setting('leasing.party'::text))::uuid));
 
 ALTER TABLE routing ENABLE ROW LEVEL SECURITY;
@@ -7304,6 +7463,10 @@ CREATE POLICY routing_regulator ON routing FOR SELECT TO leasing_regulator USING
 ALTER TABLE routing_terms ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY routing_terms_audit ON routing_terms FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY routing_to_own_outlet ON routing FOR SELECT TO leasing_recycler USING ((EXISTS ( SELECT
+   FROM outlet
+  WHERE ((outlet.id = routing.outlet_id) AND (outlet.recycler_id = (current_setting('leasing.party'::text))::uuid)))));
 
 ALTER TABLE safety_hold ENABLE ROW LEVEL SECURITY;
 
@@ -7397,6 +7560,12 @@ CREATE POLICY transport_treatment_own ON transport_treatment FOR SELECT TO leasi
    FROM inspection
   WHERE (inspection.id = transport_treatment.inspection_id))));
 
+ALTER TABLE treatment_capacity ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY treatment_capacity_audit ON treatment_capacity FOR SELECT TO leasing_auditor USING (true);
+
+CREATE POLICY treatment_capacity_own ON treatment_capacity FOR SELECT TO leasing_recycler USING ((recycler_id = (current_setting('leasing.party'::text))::uuid));
+
 ALTER TABLE unmatched_source ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY unmatched_source_audit ON unmatched_source FOR SELECT TO leasing_auditor USING (true);
@@ -7433,6 +7602,9 @@ GRANT SELECT ON TABLE party TO leasing_customer;
 GRANT SELECT ON TABLE party TO leasing_recycler;
 GRANT SELECT ON TABLE party TO leasing_auditor;
 GRANT SELECT ON TABLE party TO leasing_regulator;
+
+GRANT SELECT ON TABLE contract_term TO leasing_customer;
+GRANT SELECT ON TABLE contract_term TO leasing_auditor;
 
 GRANT SELECT ON TABLE outage TO leasing_customer;
 GRANT SELECT ON TABLE outage TO leasing_auditor;
@@ -7602,9 +7774,6 @@ GRANT SELECT ON TABLE contract TO leasing_auditor;
 
 GRANT SELECT ON TABLE contract_revision TO leasing_customer;
 GRANT SELECT ON TABLE contract_revision TO leasing_auditor;
-
-GRANT SELECT ON TABLE contract_term TO leasing_customer;
-GRANT SELECT ON TABLE contract_term TO leasing_auditor;
 
 GRANT SELECT ON TABLE custody TO leasing_customer;
 GRANT SELECT ON TABLE custody TO leasing_recycler;
@@ -7850,6 +8019,9 @@ GRANT SELECT ON TABLE outlet TO leasing_regulator;
 GRANT SELECT ON TABLE outlet_duty TO leasing_recycler;
 GRANT SELECT ON TABLE outlet_duty TO leasing_auditor;
 
+GRANT SELECT ON TABLE outlet_firm TO leasing_recycler;
+GRANT SELECT ON TABLE outlet_firm TO leasing_auditor;
+
 GRANT SELECT ON TABLE outlet_limit TO leasing_recycler;
 GRANT SELECT ON TABLE outlet_limit TO leasing_auditor;
 
@@ -7944,8 +8116,25 @@ GRANT SELECT ON TABLE receivable TO leasing_auditor;
 GRANT SELECT ON TABLE recovery_batch TO leasing_recycler;
 GRANT SELECT ON TABLE recovery_batch TO leasing_auditor;
 
+GRANT SELECT(id) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(recycler_id) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(number) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(received_on) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(expected_kg) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(mass_in_kg) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(state) ON TABLE recovery_batch TO leasing_regulator;
+
+GRANT SELECT(recycled_on) ON TABLE recovery_batch TO leasing_regulator;
+
 GRANT SELECT ON TABLE recovery_batch_pack TO leasing_recycler;
 GRANT SELECT ON TABLE recovery_batch_pack TO leasing_auditor;
+GRANT SELECT ON TABLE recovery_batch_pack TO leasing_regulator;
 
 GRANT SELECT ON TABLE recovery_product TO leasing_recycler;
 GRANT SELECT ON TABLE recovery_product TO leasing_auditor;
@@ -7978,6 +8167,9 @@ GRANT SELECT ON TABLE return_order_item TO leasing_auditor;
 
 GRANT SELECT ON TABLE return_settlement TO leasing_customer;
 GRANT SELECT ON TABLE return_settlement TO leasing_auditor;
+
+GRANT SELECT ON TABLE return_settlement_order TO leasing_customer;
+GRANT SELECT ON TABLE return_settlement_order TO leasing_auditor;
 
 GRANT SELECT ON TABLE routing TO leasing_recycler;
 GRANT SELECT ON TABLE routing TO leasing_auditor;
@@ -8047,6 +8239,9 @@ GRANT SELECT ON TABLE trace_head TO leasing_auditor;
 
 GRANT SELECT ON TABLE transport_treatment TO leasing_customer;
 GRANT SELECT ON TABLE transport_treatment TO leasing_auditor;
+
+GRANT SELECT ON TABLE treatment_capacity TO leasing_recycler;
+GRANT SELECT ON TABLE treatment_capacity TO leasing_auditor;
 
 GRANT SELECT ON TABLE unmatched_source TO leasing_auditor;
 
