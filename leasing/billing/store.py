@@ -238,26 +238,29 @@ WITH pair AS (
   SELECT this_id AS invoice_id, currency, period, true AS this FROM pair
    UNION
   SELECT last_id, currency, last_period, false FROM pair WHERE last_id IS NOT NULL
-), marked AS (
-  SELECT side.currency,
-         side.this,
-         charge.line_id,
-         charge.amount,
-         charge.price_amount,
-         CASE
-           WHEN charge.kind IN ('throughput', 'cycles', 'distance', 'minimum', 'maximum')
-           THEN 'usage'
-           WHEN charge.kind = 'availability' THEN 'sla'
-           WHEN charge.fee_id IS NOT NULL OR charge.kind = 'one_off' THEN 'fees'
-           WHEN charge.reverses_id IS NOT NULL OR charge.revision > 1
-             OR lower(charge.during) < lower(side.period)
-           THEN 'correction'
-         END AS cause
-    FROM side
-    JOIN charge USING (invoice_id)
-)"""
+)
+SELECT side.currency,
+       side.this,
+       charge.line_id,
+       charge.amount,
+       charge.price_amount,
+       CASE
+         WHEN charge.kind IN ('throughput', 'cycles', 'distance', 'minimum', 'maximum')
+         THEN 'usage'
+         WHEN charge.kind = 'availability' THEN 'sla'
+         WHEN charge.fee_id IS NOT NULL OR charge.kind = 'one_off' THEN 'fees'
+         WHEN charge.reverses_id IS NOT NULL OR charge.revision > 1
+           OR lower(charge.during) < lower(side.period)
+         THEN 'correction'
+       END AS cause
+  FROM side
+  JOIN charge USING (invoice_id)
+"""
 
-CAUSES = f"""{BESIDE_LAST}, by_line AS (
+CAUSES = f"""
+WITH marked AS (
+{BESIDE_LAST}
+), by_line AS (
   SELECT currency,
          line_id,
          cause,
@@ -291,7 +294,10 @@ async def causes(tx: Connection, run_id: UUID) -> list[Record]:
     return await tx.fetch(CAUSES, run_id)
 
 
-COMPARED = f"""{BESIDE_LAST}
+COMPARED = f"""
+WITH marked AS (
+{BESIDE_LAST}
+)
 SELECT currency,
        coalesce(sum(amount) FILTER (WHERE NOT this), 0)::bigint AS last_amount,
        coalesce(sum(amount) FILTER (WHERE this), 0)::bigint AS this_amount
