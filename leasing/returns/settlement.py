@@ -33,7 +33,7 @@ from leasing.kit.dates import refuse_future
 from leasing.kit.errors import FieldError
 from leasing.kit.money import half_up, percent_of
 from leasing.kit.rows import convert
-from leasing.kit.time import civil_date
+from leasing.kit.time import civil_date, midnight
 from leasing.ledger import service as ledger
 from leasing.pricing.plans import MissingFact
 from leasing.receivables import deposits
@@ -92,8 +92,10 @@ async def preview(
     for order in named:
         if order.state in (OrderState.SETTLED, OrderState.CANCELLED):
             raise OrderStateWrong(f"an order is {order.state}", state=order.state)
+    # A day to come is looked at as if it were today.
+    then = max(now, midnight(data.settled_on))
     async with undone(tx):
-        return (await write(tx, together(named), data, by=by, now=now)).statement
+        return (await write(tx, together(named), data, by=by, now=then)).statement
 
 
 async def post(

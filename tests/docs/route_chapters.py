@@ -1,11 +1,13 @@
 """Packs that came back find their ways: options for one, a plan for all, another outlet for those
 whose recycler lost its permit."""
 
+import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from leasing.access.model import Role
+from leasing.end_of_life.snapshot import RELOAD_EVERY_S
 from tests import build
 from tests.api import stories
 from tests.docs.teller import Teller, Voice
@@ -17,6 +19,7 @@ async def ways_to_recyclers(teller: Teller, staff: Voice) -> None:
     packs = await stories.condemned_packs(teller.world, 3)
     await what_it_rests_on(teller, staff)
     await firms_behind(teller, staff, near, far)
+    await outlets_are_known()
     hand_over = str(teller.on + timedelta(days=4))
     path = f"/v1/packs/{packs[0]['id']}/route-options"
     title = "the farther one brings more, and this is what the nearest lacks"
@@ -42,8 +45,14 @@ async def ways_to_recyclers(teller: Teller, staff: Voice) -> None:
     await staff.get(title, "/v1/reroutings/suggestion", hand_over_on=on)
     assert near != far
     (late,) = await stories.condemned_packs(teller.world, 1)
+    await outlets_are_known()
     alone = {"pack_ids": [late["id"]], "hand_over_on": on}
     await staff.post("a lot of one that came late", "/v1/lot-routings", alone)
+
+
+async def outlets_are_known() -> None:
+    """What a process was told of outlets it has read a second later."""
+    await asyncio.sleep(RELOAD_EVERY_S + 0.2)
 
 
 async def two_recyclers(teller: Teller) -> tuple[str, str]:

@@ -565,3 +565,20 @@ def test_an_order_that_is_not_inspected_keeps_the_whole_statement_back(database)
             await world.staff.post(f"{path}/settlement-preview", for_both(made))
 
     database(scenario)
+
+
+def test_a_day_to_come_is_shown_as_it_will_be_posted(database):
+    async def scenario(db: Database) -> None:
+        async with build.world(db) as world:
+            lease = await inspected(world)
+            await deposit(world, lease, 50_000)
+            later = "2026-06-20"
+            wanted = claims(lease, settled_on=later, counter_claim=SCRAP, use_deposit=True)
+            shown = await world.staff.post(f"{lease['path']}/settlement-preview", wanted)
+            assert shown["deposit_used_amount"] > 0
+            await world.staff.refused("POST", f"{lease['path']}/settlement", 400, wanted)
+            await world.set_clock(date.fromisoformat(later))
+            posted = await world.staff.post(f"{lease['path']}/settlement", wanted)
+            assert posted["statement"] == shown
+
+    database(scenario)
