@@ -139,5 +139,12 @@ async def settled(world: World) -> None:
     raise AssertionError("some transaction stays open")
 
 
+async def told(world: World) -> list[Json]:
+    """The first two hundred events, once all can be read."""
+    await settled(world)
+    found: list[Json] = (await world.staff.get("/v1/events", limit=200))["items"]
+    return found
+
+
 def hours(count: int) -> timedelta:
     return timedelta(hours=count)

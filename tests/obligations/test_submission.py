@@ -23,6 +23,7 @@ from leasing.obligations.gateway import FileDrop, Http
 from leasing.obligations.model import MAX_ATTEMPTS, Dispatch
 from schemas.obligations import Recipient
 from tests import build
+from tests.api import stories
 from tests.build import Json, World
 from tests.conftest import opened
 from tests.obligations import stand_in
@@ -241,7 +242,7 @@ def test_a_second_answer_changes_nothing_and_a_contradicting_one_is_put_aside(da
                 "0.json", "1.json", "2.json"]  # fmt: skip
             assert await states(world, due) == {"accepted": 2}
             assert [made["state"] for made in await submissions(world)] == ["answered"]
-            events = (await world.staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             told = Counter(event["kind"] for event in events if event["aggregate"] == "obligation")
             assert told == {
                 "obligation.prepared": 2, "obligation.submitted": 2, "obligation.accepted": 2

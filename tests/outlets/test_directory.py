@@ -115,7 +115,7 @@ def test_of_two_editors_the_second_learns_of_the_first(database):
             kind = {"kind": "concentrated"}
             answer = await world.staff.ask("PATCH", path, json=kind, headers={"if-match": '"v2"'})
             assert answer.status_code == 400
-            events = (await world.staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             (event,) = [one for one in events if one["kind"] == "outlet.changed"]
             # The person to call is in no event.
             assert event["data"] == {"fields": ["address", "chemistries", "contact_name"]}

@@ -21,6 +21,7 @@ from leasing.outlets import store as outlets_store
 from leasing.parties import service as parties
 from schemas.parties import PartyCreate, PartyKind
 from tests import build
+from tests.api import stories
 from tests.build import Json, World, expect
 
 FIRM = "91410100MA9EXABDX5"
@@ -85,7 +86,7 @@ def test_outlets_are_entered_from_a_file_and_the_same_file_again_changes_nothing
             assert all(one["generated"] is False for one in items)
             again = expect(await post(world, "outlets", body), 200)
             assert (again["unchanged"], again["written"]) == (3, False)
-            events = (await world.staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             assert sum(one["kind"].startswith("outlet.") for one in events) == 3
 
     database(scenario)

@@ -4,6 +4,7 @@ from datetime import date
 
 from leasing.db.pool import Database
 from tests import build
+from tests.api import stories
 from tests.outlets.test_directory import entered, put_there
 from tests.recyclers.steps import run_job
 
@@ -29,7 +30,7 @@ def test_a_limit_to_come_holds_from_the_job_of_its_day_on_and_twice_is_as_once(d
                 now = [await world.staff.get(f"/v1/outlets/{one['id']}") for one in made]
                 seen += [{(one["store_limit_kg"], one["free_kg"]) for one in now}]
             assert seen == [{(5_000, 3_500)}, {(1_000, 0)}, {(1_000, 0)}, {(9_000, 7_500)}]
-            events = (await world.staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             carried = [one["data"] for one in events if one["kind"] == "outlet.limit_in_force"]
             assert [one["over_limit_kg"] for one in carried] == [500] * 3 + [0] * 3
 

@@ -9,6 +9,7 @@ import pytest
 
 from leasing.db.pool import Database
 from tests import build
+from tests.api import stories
 from tests.build import Json, World
 from tests.receivables import steps
 from tests.receivables.steps import accounts, invoice, pay
@@ -48,9 +49,7 @@ def test_what_a_payment_left_over_is_paid_back(database):
             (line,) = told["lines"]
             assert (line["kind"], line["amount"], told["opening_balance"]) == ("refund", 300, -400)
             (event,) = [
-                one
-                for one in (await world.staff.get("/v1/events", limit=200))["items"]
-                if one["kind"] == "credit.refunded"
+                one for one in await stories.told(world) if one["kind"] == "credit.refunded"
             ]
             assert event["aggregate_id"] == paid["id"]
             await steps.refuse_disorder(world, DAYS)

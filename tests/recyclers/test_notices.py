@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from leasing.access.model import Role
 from leasing.db.pool import Database
 from tests import build
+from tests.api import stories
 from tests.build import World
 from tests.recyclers.steps import listed, report, run_job, step
 
@@ -34,7 +35,7 @@ def test_a_permit_that_runs_out_is_told_three_times_and_each_time_once(database)
                 for kind in ("discharge_permit", "filing")
             ]
             assert sorted(await told(world)) == sorted(expected)
-            events = (await world.staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             assert sum(one["kind"] == "recycler.noticed" for one in events) == 6
 
     database(scenario)

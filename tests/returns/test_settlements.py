@@ -573,7 +573,7 @@ def test_a_day_to_come_is_shown_as_it_will_be_posted(database):
             lease = await inspected(world)
             await deposit(world, lease, 50_000)
             later = "2026-06-20"
-            wanted = claims(lease, settled_on=later, counter_claim=SCRAP, use_deposit=True)
+            wanted = claims(lease, settled_on=later, use_deposit=True)
             shown = await world.staff.post(f"{lease['path']}/settlement-preview", wanted)
             assert shown["deposit_used_amount"] > 0
             await world.staff.refused("POST", f"{lease['path']}/settlement", 400, wanted)

@@ -9,6 +9,7 @@ from leasing.db.pool import Database
 from leasing.kit.time import midnight
 from leasing.traceability import checking
 from tests import build
+from tests.api import stories
 from tests.build import Json, World, acceptance
 
 DAY = date(2026, 6, 15)
@@ -49,7 +50,7 @@ def test_a_correction_is_a_new_record_that_names_the_old_which_stays(database):
             )
             assert [one["sequence"] for one in await records(world, pack)] == [1, 2, 3]
             assert len(await records(world, other)) == 1
-            events = (await staff.get("/v1/events", limit=200))["items"]
+            events = await stories.told(world)
             kinds = [one["kind"] for one in events]
             assert kinds.count("trace.record_corrected") == 2
 
@@ -169,7 +170,7 @@ def test_heads_are_listed_for_everybody_the_newest_first(database):
             rest = await reader.get("/v1/trace-heads", limit=2, cursor=page["next_cursor"])
             assert [one["as_of"] for one in rest["items"]] == ["2026-06-13"]
             assert pack["id"] not in str(page)
-            event = (await world.staff.get("/v1/events", limit=200))["items"][-1]
+            event = (await stories.told(world))[-1]
             assert event["kind"] == "trace.head_taken"
 
     database(scenario)

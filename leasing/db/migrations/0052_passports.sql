@@ -88,9 +88,8 @@ BEGIN
     'recycling_certificate', 'capacity_test', 'health_check', 'pack_telemetry', 'lease_line'
   ] LOOP
     IF (SELECT relrowsecurity FROM pg_class
-          JOIN pg_namespace ON pg_namespace.oid = relnamespace
          WHERE relname = name
-           AND nspname = current_schema()) THEN
+           AND relnamespace = quote_ident(current_schema())::regnamespace) THEN
       EXECUTE format('CREATE POLICY %I ON %I FOR SELECT TO leasing_regulator USING (true)',
                      name || '_regulator', name);
     END IF;
